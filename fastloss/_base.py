@@ -1,0 +1,402 @@
+"""What every loss shares: parameter checks, repr, replace, pickling, the method set."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+from fastloss import _call
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+Reduction = Literal["mean", "sum", "none", "sum_over_batch_size"]
+Check = Callable[[str, Any], Any]
+L = TypeVar("L", bound="Loss")
+
+
+# ---- parameters -------------------------------------------------------------------------
+
+
+def number(low: float = -math.inf, high: float = math.inf, *, open_high: bool = False) -> Check:
+    """Return a check for a finite number in [low, high], or in [low, high)."""
+    wanted = "a finite number"
+    if low > -math.inf:
+        wanted += f" >= {low:g}"
+    if high < math.inf:
+        wanted += f" and {'<' if open_high else '<='} {high:g}"
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            x = float(value)
+            if math.isfinite(x) and low <= x <= high and not (open_high and x == high):
+                return x
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+    return check
+
+
+def choice(*options: Any) -> Check:
+    """Return a check for one of some values."""
+    listed = ", ".join(repr(option) for option in options[:-1]) + f" or {options[-1]!r}"
+
+    def check(name: str, value: Any) -> Any:
+        for option in options:
+            # 1.0 is 1, but True is not
+            if isinstance(value, bool) is isinstance(option, bool) and value == option:
+                return option
+        raise ValueError(f"{name} must be {listed}, got {value!r}")
+
+    return check
+
+
+def either(special: Any, check: Check) -> Check:
+    """Return a check for one special value, or whatever `check` takes."""
+
+    def check_either(name: str, value: Any) -> Any:
+        if value is special or (isinstance(special, str) and isinstance(value, str)
+                                and value == special):
+            return special
+        try:
+            return check(name, value)
+        except ValueError as error:
+            message = str(error).replace("must be", f"must be {special!r} or", 1)
+            raise ValueError(message) from None
+
+    return check_either
+
+
+def parameter(default: Any, check: Check) -> Any:
+    """Declare a parameter of a loss: a dataclass field with its check."""
+    return field(default=default, metadata={"check": check})
+
+
+def reduction_parameter() -> Any:
+    """Declare the parameter that every loss has."""
+    return parameter("mean", choice("mean", "sum", "none", "sum_over_batch_size"))
+
+
+# ---- domains, for check() ---------------------------------------------------------------
+
+
+class Interval(NamedTuple):
+    """A closed range of valid values and what is in it."""
+
+    low: float
+    high: float
+    what: str
+
+
+REALS = Interval(-math.inf, math.inf, "finite numbers")
+PROBABILITIES = Interval(0.0, 1.0, "probabilities in [0, 1]")
+LABELS = Interval(0.0, 1.0, "labels in [0, 1], where 0 and 1 are the classes")
+DISTANCES = Interval(0.0, math.inf, "distances >= 0")
+WEIGHTS = Interval(0.0, math.inf, "weights >= 0")
+
+
+def check_values(name: str, array: Array, domain: Interval) -> None:
+    """Raise ValueError if some value is not finite or is outside its domain."""
+    bad, first, value, start = 0, -1, 0.0, 0
+    blocks = np.nditer(array, ["external_loop", "buffered", "zerosize_ok"], order="C",
+                       op_dtypes=[np.dtype(np.float64)], buffersize=8192)
+    for block in blocks:
+        wrong = ~(np.isfinite(block) & (block >= domain.low) & (block <= domain.high))
+        count = int(np.count_nonzero(wrong))
+        if count and not bad:
+            at = int(np.argmax(wrong))
+            first, value = start + at, float(block[at])
+        bad += count
+        start += block.size
+    if bad:
+        where: Any = tuple(int(i) for i in np.unravel_index(first, array.shape))
+        where = where[0] if array.ndim == 1 else where
+        raise ValueError(f"{name} must hold {domain.what}, but {bad} of {array.size} values do "
+                         f"not, the first at index {where}: {value!r}")
+
+
+# ---- the losses -------------------------------------------------------------------------
+
+
+class Loss:
+    """Base of all losses: an immutable set of parameters with a fixed set of methods.
+
+    Subclasses are frozen keyword-only dataclasses whose fields are made by `parameter`.
+    They name their loops and what those need in `_kernel_parameters`.
+    """
+
+    reduction: Reduction
+    _labels: ClassVar[Interval] = REALS
+    _predictions: ClassVar[Interval] = REALS
+    _kernel: _call.Kernel
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        """Return the loss's name in the compiled list of losses and its parameters there."""
+        raise TypeError(f"{type(self).__name__} is no loss of its own")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            value = item.metadata["check"](item.name, getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        kernel = _call.Kernel(*self._kernel_parameters(), self.reduction)
+        object.__setattr__(self, "_kernel", kernel)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self._parameters()), ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a loss like this one with some parameters changed.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no such parameter.
+        ValueError
+            If a value is not valid for its parameter.
+        """
+        for name in changes:
+            if name not in self._parameters():
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}; "
+                                f"it has {', '.join(self._parameters())}")
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Return the value of the loss; see `value`."""
+        return _call.value(self._kernel, y_true, y_pred, sample_weight, None, None)
+
+    def value(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Any:
+        """Return the value of the loss.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like of real numbers
+            Targets and predictions, of the same shape. `y_pred` decides the precision of
+            the computation: float32 for float32 and float16, else float64.
+        sample_weight : array_like of real numbers, optional
+            Weights of the elements, of the same shape.
+        out : ndarray of float32 or float64, optional
+            For ``reduction="none"``: where the element losses go.
+        n_threads : int, optional
+            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+
+        Returns
+        -------
+        float, or ndarray for ``reduction="none"``
+            Summed in float64. The mean of nothing, and a mean whose weights sum to 0, is nan.
+
+        Raises
+        ------
+        TypeError
+            If an argument does not hold real numbers, or `out` is no float array.
+        ValueError
+            If shapes differ, `n_threads` is less than 1, or `out` is read-only, overlaps an
+            input, or is given where the value is a float.
+        """
+        return _call.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+
+    def grad(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Return the derivative of the value by each element of `y_pred`.
+
+        Arguments and errors are those of `value`.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, n_threads
+            See `value`.
+        out : ndarray of float32 or float64, optional
+            Where the result goes: any strides; may be `y_pred` itself.
+
+        Returns
+        -------
+        ndarray
+            Of the shape of `y_pred` and the computation's dtype, or `out`. For
+            ``reduction="none"``, the derivative of each element's loss.
+        """
+        return _call.grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+
+    def value_and_grad(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: Array | tuple[Array, Array] | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[Any, Array]:
+        """Return value and gradient, computed in one pass over the data.
+
+        Arguments and errors are those of `value`.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, n_threads
+            See `value`.
+        out : ndarray, optional
+            Where the gradient goes; for ``reduction="none"`` a pair (value, grad).
+
+        Returns
+        -------
+        value : float, or ndarray for ``reduction="none"``
+        grad : ndarray
+        """
+        return _call.value_and_grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+
+    def grad_and_hess(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: tuple[Array, Array] | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[Array, Array]:
+        """Return gradient and diagonal of the Hessian, computed in one pass over the data.
+
+        Arguments and errors are those of `value`.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, n_threads
+            See `value`.
+        out : pair of ndarray, optional
+            Where gradient and hessian go.
+
+        Returns
+        -------
+        grad, hess : ndarray
+            Second derivatives are scaled like the gradient.
+        """
+        return _call.grad_and_hess(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+
+    def partial(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> Partial:
+        """Return the sums over a part of the data, to be added to those of other parts.
+
+        Arguments and errors are those of `value`.
+
+        Returns
+        -------
+        Partial
+            ``(loss.partial(y1, p1) + loss.partial(y2, p2)).result()`` is the value on both
+            parts together.
+        """
+        if self.reduction == "none":
+            raise ValueError("partial needs a reduction, got reduction='none'")
+        sums = _call.partial_sums(self._kernel, y_true, y_pred, sample_weight, n_threads)
+        return Partial(self, *sums)
+
+    def check(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
+        """Raise if the data are not what the loss is meant for.
+
+        For debugging: the other methods take any number.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            See `value`.
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite, a label, probability or distance is out of its range, or a
+            weight is negative; with the count, and the index and value of the first.
+        """
+        y, p, w = _call.read_inputs(y_true, y_pred, sample_weight)
+        check_values("y_true", y, self._labels)
+        check_values("y_pred", p, self._predictions)
+        if w is not None:
+            check_values("sample_weight", w, WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Sums of a loss over a part of the data.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss that was summed; only parts of equal losses can be added.
+    loss_sum : float
+        Sum of the weighted element losses.
+    weight_sum : float
+        Sum of the weights; the number of elements without weights.
+    count : int
+        Number of elements.
+    """
+
+    loss: Loss
+    loss_sum: float
+    weight_sum: float
+    count: int
+
+    def __add__(self, other: Partial) -> Partial:
+        if not isinstance(other, Partial):
+            return NotImplemented
+        if self.loss != other.loss:
+            raise ValueError(f"parts of different losses: {self.loss} and {other.loss}")
+        return Partial(self.loss, self.loss_sum + other.loss_sum,
+                       self.weight_sum + other.weight_sum, self.count + other.count)
+
+    def __radd__(self, other: int) -> Partial:
+        return self if other == 0 else NotImplemented  # the start of sum()
+
+    def result(self) -> float:
+        """Return the value of the loss on all parts added so far."""
+        return _call.reduce(self.loss.reduction, self.loss_sum, self.weight_sum, self.count)
+
+
+def shared(cls: type[L], *values: Any) -> L:
+    """Return ``cls`` with these values of its fields, in order, from a cache.
+
+    The functions build their loss on every call; a loss is immutable, so one will do.
+    """
+    try:
+        return _shared(cls, *values)  # type: ignore[return-value]
+    except TypeError:  # an unhashable value: let the parameter's check name it
+        return _build(cls, *values)  # type: ignore[return-value]
+
+
+def _build(cls: type[Loss], *values: Any) -> Loss:
+    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    return cls(**dict(zip(names, values, strict=True)))
+
+
+_shared = lru_cache(maxsize=256, typed=True)(_build)

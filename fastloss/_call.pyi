@@ -1,0 +1,34 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+class Kernel:
+    def __init__(self, loss: str, parameters: dict[str, float], reduction: str) -> None: ...
+
+def read_inputs(
+    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Array, Array, Array | None]: ...
+def value(
+    kernel: Kernel, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
+    out: Array | None, n_threads: int | None,
+) -> Any: ...
+def grad(
+    kernel: Kernel, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
+    out: Array | None, n_threads: int | None,
+) -> Array: ...
+def value_and_grad(
+    kernel: Kernel, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
+    out: Array | tuple[Array, Array] | None, n_threads: int | None,
+) -> tuple[Any, Array]: ...
+def grad_and_hess(
+    kernel: Kernel, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
+    out: tuple[Array, Array] | None, n_threads: int | None,
+) -> tuple[Array, Array]: ...
+def partial_sums(
+    kernel: Kernel, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
+    n_threads: int | None,
+) -> tuple[float, float, int]: ...
+def reduce(reduction: str, loss: float, weight: float, size: int) -> float: ...

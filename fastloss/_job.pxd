@@ -1,0 +1,62 @@
+# cython: language_level=3
+"""What `_call` hands to the kernels: one job, described in plain C."""
+
+cdef enum:
+    BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
+    CHUNK = 8192       # elements of one partial sum
+    LANES = 16         # accumulators of a partial sum; divides BLOCK
+    MAX_TASKS = 1024   # partial sums kept at a time, whatever the size
+    MAX_DIMS = 64      # NumPy's own limit
+
+# Element types, by what reading them takes. bool is UINT8.
+cdef enum ElementType:
+    UNSUPPORTED = -1
+    UINT8, INT8, UINT16, INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64
+
+# Which results a block map writes.
+cdef enum:
+    VALUE, GRAD, VALUE_GRAD, GRAD_HESS, N_OUTPUTS
+
+ctypedef void (*Map32)(const void *parameters, float scale, Py_ssize_t n, const float *y,
+                       const float *p, float *f, float *g, float *h, int wanted) noexcept nogil
+ctypedef void (*Map64)(const void *parameters, double scale, Py_ssize_t n, const double *y,
+                       const double *p, double *f, double *g, double *h, int wanted) noexcept nogil
+
+# A loss with its parameters, for one SIMD level.
+ctypedef struct Bound:
+    Map32 map32[N_OUTPUTS]
+    Map64 map64[N_OUTPUTS]
+    double parameters[8]
+
+# An array of the user's. Strides are in bytes, in the job's order of dimensions.
+ctypedef struct Operand:
+    char *data                     # NULL: absent
+    ElementType type
+    Py_ssize_t itemsize
+    bint swapped                   # the other byte order
+    bint aligned
+    bint direct                    # contiguous, of the computation's type: used where it lies
+    Py_ssize_t strides[MAX_DIMS]
+
+ctypedef struct Job:
+    const Bound *loss              # NULL: sum the weights only
+    int outputs
+    bint single                    # compute in float32, else in float64
+    bint want_sum
+    double scale                   # of gradient and hessian
+    int n_threads
+    Py_ssize_t size
+    int ndim
+    Py_ssize_t shape[MAX_DIMS]
+    Operand y
+    Operand p
+    Operand w
+    Operand f
+    Operand g
+    Operand h
+
+ctypedef struct Sums:
+    double loss
+    double weight
+
+ctypedef void (*Runner)(const Job *job, Sums *total) noexcept nogil

@@ -1,0 +1,213 @@
+# cython: language_level=3
+"""The fused parallel loops: plain C without the GIL, compiled once per SIMD level.
+
+A. One loop. `map_block` turns a block of (y, p) into any of element loss, gradient and
+   curvature. The compiler makes one copy per loss, float type and set of outputs, each a
+   straight loop over contiguous arrays, which vectorises.
+B. Blocks. What does not lie contiguous in the computation's type is staged through
+   blocks that stay in the L1 cache (`_staging`), so layouts, byte orders, label types and
+   weights multiply no loops.
+C. Same sums for every thread count. A chunk of CHUNK elements, by index, is summed in
+   LANES float64 accumulators, element i in lane i % LANES; chunks are added up in tasks
+   whose number depends on the size alone; tasks are folded in a fixed tree. Threads only
+   decide who computes a task.
+D. gcc vectorises sums only when told to reassociate. Explicit lanes need no such
+   permission and give the same bits at every vector width.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange
+from libc.string cimport memcpy, memset
+
+from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sums, BLOCK, CHUNK,
+                            LANES, MAX_TASKS, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
+from fastloss._losses cimport Loss, real, sample
+from fastloss._staging cimport fetch, flush
+
+# Types that stand for the sets of outputs, so that each gets a loop of its own.
+cdef enum ValueTag:
+    VALUE_TAG
+cdef enum GradTag:
+    GRAD_TAG
+cdef enum ValueGradTag:
+    VALUE_GRAD_TAG
+cdef enum GradHessTag:
+    GRAD_HESS_TAG
+
+ctypedef fused Wanted:
+    ValueTag
+    GradTag
+    ValueGradTag
+    GradHessTag
+
+
+cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real *y,
+                    const real *p, real *f, real *g, real *h, Wanted wanted) noexcept nogil:
+    cdef Loss c = parameters[0]      # a copy: stores to f, g, h cannot change it
+    cdef real fi, gi, hi
+    cdef Py_ssize_t i
+    for i in range(n):
+        sample[Loss, real](&c, y[i], p[i], &fi, &gi, &hi)
+        if Wanted is ValueTag or Wanted is ValueGradTag:
+            f[i] = fi
+        if Wanted is not ValueTag:
+            g[i] = scale * gi
+        if Wanted is GradHessTag:
+            h[i] = scale * hi
+
+
+cdef inline void multiply(Py_ssize_t n, const real *w, double scale, real *a) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        a[i] *= <real>(scale * w[i])
+
+
+cdef inline void accumulate(Py_ssize_t n, const real *a, double *lanes) noexcept nogil:
+    cdef Py_ssize_t i, k
+    cdef Py_ssize_t rounds = n // LANES
+    cdef double acc[LANES]
+    memcpy(acc, lanes, sizeof(acc))
+    for i in range(rounds):
+        for k in range(LANES):
+            acc[k] += a[i * LANES + k]
+    for k in range(n % LANES):
+        acc[k] += a[rounds * LANES + k]
+    memcpy(lanes, acc, sizeof(acc))
+
+
+cdef inline double fold(double *a, Py_ssize_t n) noexcept nogil:
+    """Sum of a by halving; a is overwritten."""
+    cdef Py_ssize_t i, half
+    while n > 1:
+        half = (n + 1) // 2
+        for i in range(n - half):
+            a[i] += a[half + i]
+        n = half
+    return a[0]
+
+
+cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
+    """Where a block of results is computed."""
+    return <real *>(a.data + start * a.itemsize) if a.direct else block
+
+
+cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
+                    Sums *sums) noexcept nogil:
+    cdef real y_block[BLOCK]
+    cdef real p_block[BLOCK]
+    cdef real w_block[BLOCK]
+    cdef real f_block[BLOCK]
+    cdef real g_block[BLOCK]
+    cdef real h_block[BLOCK]
+    cdef double f_lanes[LANES]
+    cdef double w_lanes[LANES]
+    cdef bint has_f = job.outputs == VALUE or job.outputs == VALUE_GRAD
+    cdef bint has_g = job.outputs != VALUE
+    cdef bint has_h = job.outputs == GRAD_HESS
+    cdef bint weighted = job.w.data != NULL
+    # with weights, the scale goes into them: one rounding less
+    cdef real scale = 1 if weighted else <real>job.scale
+    cdef const real *y
+    cdef const real *p
+    cdef const real *w = NULL
+    cdef real *f
+    cdef real *g
+    cdef real *h
+    cdef Py_ssize_t block, at, n
+    memset(f_lanes, 0, sizeof(f_lanes))
+    memset(w_lanes, 0, sizeof(w_lanes))
+    for block in range((stop - start + BLOCK - 1) // BLOCK):
+        at = start + block * BLOCK
+        n = min(stop - at, <Py_ssize_t>BLOCK)
+        if weighted:
+            w = fetch[real](job, &job.w, at, n, w_block)
+            if job.want_sum:
+                accumulate[real](n, w, w_lanes)
+        if job.loss == NULL:
+            continue
+        y = fetch[real](job, &job.y, at, n, y_block)
+        p = fetch[real](job, &job.p, at, n, p_block)
+        f = target[real](&job.f, at, f_block)
+        g = target[real](&job.g, at, g_block)
+        h = target[real](&job.h, at, h_block)
+        if real is float:
+            job.loss.map32[job.outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
+        else:
+            job.loss.map64[job.outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
+        if has_f:
+            if weighted:
+                multiply[real](n, w, 1, f)
+            if job.want_sum:
+                accumulate[real](n, f, f_lanes)
+            if job.f.data != NULL and not job.f.direct:
+                flush[real](job, &job.f, at, n, f)
+        if has_g:
+            if weighted:
+                multiply[real](n, w, job.scale, g)
+            if not job.g.direct:
+                flush[real](job, &job.g, at, n, g)
+        if has_h:
+            if weighted:
+                multiply[real](n, w, job.scale, h)
+            if not job.h.direct:
+                flush[real](job, &job.h, at, n, h)
+    sums.loss += fold(f_lanes, LANES)
+    sums.weight += fold(w_lanes, LANES)
+
+
+cdef void run_task(const Job *job, Py_ssize_t start, Py_ssize_t stop, Sums *sums) noexcept nogil:
+    cdef Py_ssize_t chunk, at
+    sums.loss = 0
+    sums.weight = 0
+    for chunk in range((stop - start + CHUNK - 1) // CHUNK):
+        at = start + chunk * CHUNK
+        if job.single:
+            run_chunk[float](job, at, min(stop, at + CHUNK), 0, sums)
+        else:
+            run_chunk[double](job, at, min(stop, at + CHUNK), 0, sums)
+
+
+cdef void run(const Job *job, Sums *total) noexcept nogil:
+    cdef Sums sums[MAX_TASKS]
+    cdef double folded[MAX_TASKS]
+    cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
+    cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
+    cdef Py_ssize_t tasks, task
+    cdef int n_threads
+    total.loss = 0
+    total.weight = 0
+    if job.size == 0:
+        return
+    tasks = (job.size + length - 1) // length
+    n_threads = <int>min(tasks, <Py_ssize_t>job.n_threads)
+    for task in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads,
+                       use_threads_if=n_threads > 1):
+        run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
+    for task in range(tasks):
+        folded[task] = sums[task].loss
+    total.loss = fold(folded, tasks)
+    for task in range(tasks):
+        folded[task] = sums[task].weight
+    total.weight = fold(folded, tasks)
+
+
+def bind(Loss parameters):
+    """The loops of one loss and its parameters, as the bytes of a `Bound`.
+
+    One specialisation per loss, found by name in `bind.__signatures__`: this is the table
+    of losses.
+    """
+    cdef Bound bound
+    memset(&bound, 0, sizeof(Bound))
+    bound.map32[VALUE] = <Map32>map_block[Loss, float, ValueTag]
+    bound.map32[GRAD] = <Map32>map_block[Loss, float, GradTag]
+    bound.map32[VALUE_GRAD] = <Map32>map_block[Loss, float, ValueGradTag]
+    bound.map32[GRAD_HESS] = <Map32>map_block[Loss, float, GradHessTag]
+    bound.map64[VALUE] = <Map64>map_block[Loss, double, ValueTag]
+    bound.map64[GRAD] = <Map64>map_block[Loss, double, GradTag]
+    bound.map64[VALUE_GRAD] = <Map64>map_block[Loss, double, ValueGradTag]
+    bound.map64[GRAD_HESS] = <Map64>map_block[Loss, double, GradHessTag]
+    memcpy(bound.parameters, &parameters, sizeof(Loss))
+    return (<char *>&bound)[:sizeof(Bound)]
+
+
+RUN = PyCapsule_New(<void *>run, "fastloss.run", NULL)

@@ -1,0 +1,177 @@
+# cython: language_level=3
+"""Every pointwise loss at one sample, written once.
+
+A loss is three things in this file, and nothing else in the compiled code:
+
+1. a struct of its parameters, all double, filled by name from Python;
+2. an inline function of (parameters, y, p) that gives the element loss f, its
+   derivative g = df/dp and second derivative h. A caller that wants fewer of
+   the three ignores the rest, and the compiler drops their computation;
+3. its line in `Loss`, the list of losses, and in `sample`, the choice among them.
+
+Rules for the functions:
+
+* `real` is float or double. A bare literal such as 0.5 is a C double and would turn
+  the arithmetic into double and the loop into scalar code: write `<real>0.5`,
+  integer literals are fine.
+* No early return and no `if` around assignments: `a if c else b` on values, so that
+  the loop vectorises.
+* A NaN in y or p comes out as NaN, from f, g and h alike. `b if x < b else x` keeps
+  a NaN x; what does not depend on y or p arithmetically goes through `keep_nan`.
+* A term whose label weight is exactly 0 contributes 0, also where the rest of the
+  term is infinite: the factor is replaced, because 0 * inf is NaN.
+"""
+from libc.math cimport log, log1p, log1pf, logf
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline real keep_nan(real y, real p, real value) noexcept nogil:
+    """`value`, or NaN where y or p is NaN."""
+    return value if y == y and p == p else y + p
+
+
+# ---- losses on distances: contrastive --------------------------------------------------
+
+cdef struct Contrastive:
+    double margin
+    double scale        # 1, or 1/2 for the "half" form
+    double swap         # 0: label 1 is the similar one; 1: label 0 is
+    double pos_margin   # 0 when the similar term has none
+    double pos_floor    # 0; NaN when the similar term has no margin, and so no floor
+
+cdef struct ContrastiveLinear:
+    double margin
+    double scale
+    double swap
+    double pos_margin
+    double pos_floor
+
+ctypedef fused ContrastiveForm:
+    Contrastive
+    ContrastiveLinear
+
+
+cdef inline void contrastive(const ContrastiveForm *c, real y, real p,
+                             real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real floor = <real>c.pos_floor
+    cdef real scale = <real>c.scale
+    # label weights y and 1 - y, or the reverse; both exact for every y that either is
+    cdef real near = <real>c.swap + (1 - 2 * <real>c.swap) * y
+    cdef real far = (1 - <real>c.swap) + (2 * <real>c.swap - 1) * y
+    cdef real u = p - <real>c.pos_margin
+    cdef real v = <real>c.margin - p
+    cdef real pulls = zero if u <= floor else one
+    cdef real pushes = one if v > 0 else zero
+    u = floor if u < floor else u
+    v = zero if v < 0 else v
+    u = zero if near == 0 else u
+    v = zero if far == 0 else v
+    if ContrastiveForm is Contrastive:
+        f[0] = scale * (near * u * u + far * v * v)
+        g[0] = 2 * scale * (near * u - far * v)
+        h[0] = keep_nan(y, p, 2 * scale * (near * pulls + far * pushes))
+    else:
+        f[0] = scale * (near * u + far * v)
+        g[0] = keep_nan(y, p, scale * (near * pulls - far * pushes))
+        h[0] = keep_nan(y, p, zero)
+
+
+# ---- losses on probabilities ------------------------------------------------------------
+
+cdef struct Log:
+    double eps           # in float64; in float32 it is rounded, or another one by default
+    double log_eps       # ln eps and ln(1 - eps); NaN for eps = 0, where only p outside
+    double log1m_eps     # [0, 1] gets there
+    double eps32
+    double log_eps32
+    double log1m_eps32
+    double clipped       # derivative where clipped: 0; NaN for eps = 0
+
+
+cdef inline void log_probability(const Log *c, real y, real p,
+                                 real *f, real *g, real *h) noexcept nogil:
+    # The upper tail is clipped and evaluated by 1 - p, which is exact for p >= 1/2: in
+    # float32 the number 1 - 1e-7 does not exist, and a clip at it makes the tails differ.
+    # ln(1 - p) is log1p(-p), which keeps its relative accuracy for small p.
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real eps = <real>(c.eps32 if real is float else c.eps)
+    cdef real log_eps = <real>(c.log_eps32 if real is float else c.log_eps)
+    cdef real log1m_eps = <real>(c.log1m_eps32 if real is float else c.log1m_eps)
+    cdef real r = one - p
+    cdef real far = one - y
+    cdef bint low = p < eps
+    cdef bint high = r < eps
+    cdef real log_p = 0
+    cdef real log_r = 0
+    # libm's logarithms are calls, which a branch saves when the label is 0 or 1
+    if y != 0:
+        log_p = logf(p) if real is float else log(p)
+        log_p = log_eps if low else log1m_eps if high else log_p
+    if far != 0:
+        log_r = log1pf(-p) if real is float else log1p(-p)
+        log_r = log1m_eps if low else log_eps if high else log_r
+    f[0] = zero - (y * log_p + far * log_r)
+    # 1 / p and 1 / (1 - p), left out where their label weight is 0: never 0 / 0
+    cdef real q = one if y == 0 else p
+    r = one if far == 0 else r
+    g[0] = keep_nan(y, p, <real>c.clipped if low or high else far / r - y / q)
+    h[0] = keep_nan(y, p, <real>c.clipped if low or high else y / q / q + far / r / r)
+
+
+# ---- losses on the residual p - y -------------------------------------------------------
+
+cdef struct Absolute:
+    double unused
+
+
+cdef inline void absolute(const Absolute *c, real y, real p,
+                          real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real e = p - y
+    f[0] = -e if e < 0 else e
+    g[0] = one if e > 0 else -one if e < 0 else e
+    h[0] = keep_nan(y, p, zero)
+
+
+cdef struct Squared:
+    double unused
+
+
+cdef inline void squared(const Squared *c, real y, real p,
+                         real *f, real *g, real *h) noexcept nogil:
+    cdef real two = 2
+    cdef real e = p - y
+    f[0] = e * e
+    g[0] = 2 * e
+    h[0] = keep_nan(y, p, two)
+
+
+# ---- the list of losses -----------------------------------------------------------------
+
+ctypedef fused Loss:
+    Contrastive
+    ContrastiveLinear
+    Log
+    Absolute
+    Squared
+
+
+cdef inline void sample(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
+    """Element loss, first and second derivative of the chosen loss."""
+    if Loss is Contrastive:
+        contrastive(c, y, p, f, g, h)
+    elif Loss is ContrastiveLinear:
+        contrastive(c, y, p, f, g, h)
+    elif Loss is Log:
+        log_probability(c, y, p, f, g, h)
+    elif Loss is Absolute:
+        absolute(c, y, p, f, g, h)
+    elif Loss is Squared:
+        squared(c, y, p, f, g, h)

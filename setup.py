@@ -1,0 +1,76 @@
+"""Build of the compiled modules; everything else is in pyproject.toml."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# These change errno and the floating-point exception flags, never a value; without them
+# gcc leaves loops scalar. Contraction would make values depend on the instruction set.
+UNIX_FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+MSVC_FLAGS = ["/O2", "/fp:precise"]
+
+MODULES = ["_threads", "_kernels", "_call"]
+
+
+class Build(build_ext):
+    """Add the flags of the compiler at hand, and OpenMP where it works."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "msvc":
+            flags, openmp = MSVC_FLAGS, (["/openmp"], [])
+        elif sys.platform == "darwin":
+            flags, openmp = UNIX_FLAGS, (["-Xpreprocessor", "-fopenmp"], ["-lomp"])
+        else:
+            flags, openmp = UNIX_FLAGS, (["-fopenmp"], ["-fopenmp", "-Wl,--strip-all"])
+        if not self.links(*openmp):
+            print("fastloss: no OpenMP found, building for one thread", file=sys.stderr)
+            openmp = ([], [])
+        for extension in self.extensions:
+            extension.extra_compile_args = flags + openmp[0]
+            extension.extra_link_args = openmp[1]
+        super().build_extensions()
+
+    def links(self, compile_args: list[str], link_args: list[str]) -> bool:
+        """Whether a program that uses OpenMP compiles and links."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "openmp.c")
+            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=compile_args
+                )
+                self.compiler.link_executable(objects, "openmp", folder, extra_postargs=link_args)
+            except Exception:  # whatever a compiler raises, the answer is no
+                return False
+        return True
+
+
+setup(
+    cmdclass={"build_ext": Build},
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"fastloss.{name}",
+                [os.path.join("fastloss", f"{name}.pyx")],
+                include_dirs=[numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            )
+            for name in MODULES
+        ],
+        build_dir="build",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "freethreading_compatible": True,
+        },
+    ),
+)
