@@ -1,6 +1,7 @@
 """Build of the compiled modules; everything else is in pyproject.toml."""
 
 import os
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,17 @@ from setuptools.command.build_ext import build_ext
 UNIX_FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
 
-MODULES = ["_threads", "_kernels", "_call"]
+# The same kernels for newer processors, each in a module of its own: no code is shared
+# that could carry an instruction to a processor without it.
+X86_LEVELS = {
+    "_kernels_avx2": ["-mavx2", "-mfma"],
+    "_kernels_avx512": [
+        *("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"),
+        "-mprefer-vector-width=512",
+    ],
+}
+HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
+MODULES = ["_threads", "_simd", "_kernels", "_call", *(X86_LEVELS if HAS_LEVELS else [])]
 
 
 class Build(build_ext):
@@ -32,7 +43,8 @@ class Build(build_ext):
             print("fastloss: no OpenMP found, building for one thread", file=sys.stderr)
             openmp = ([], [])
         for extension in self.extensions:
-            extension.extra_compile_args = flags + openmp[0]
+            level = X86_LEVELS.get(extension.name.rpartition(".")[2], [])
+            extension.extra_compile_args = flags + level + openmp[0]
             extension.extra_link_args = openmp[1]
         super().build_extensions()
 
@@ -66,10 +78,7 @@ setup(
         build_dir="build",
         compiler_directives={
             "language_level": 3,
-            "boundscheck": False,
-            "wraparound": False,
             "cdivision": True,
-            "initializedcheck": False,
             "freethreading_compatible": True,
         },
     ),

@@ -20,11 +20,11 @@ from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, INT8, IN
                             VALUE_GRAD, Bound, ElementType, Job, Operand, Runner, Sums)
 from fastloss._threads cimport team_size
 
-from fastloss import _kernels
+from fastloss._simd import kernels
 
 cnp.import_array()
 
-cdef Runner run = <Runner>PyCapsule_GetPointer(_kernels.RUN, "fastloss.run")
+cdef Runner run = <Runner>PyCapsule_GetPointer(kernels.RUN, "fastloss.run")
 cdef object shares_memory = np.shares_memory
 cdef object TooHardError = np.exceptions.TooHardError
 
@@ -62,7 +62,7 @@ cdef class Kernel:
     cdef int reduction
 
     def __init__(self, str loss, dict parameters, str reduction):
-        cdef bytes bound = _kernels.bind.__signatures__[loss](parameters)
+        cdef bytes bound = kernels.bind.__signatures__[loss](parameters)
         memcpy(&self.bound, <const char *>bound, sizeof(Bound))
         self.reduction = REDUCTIONS[reduction]
 

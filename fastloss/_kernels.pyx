@@ -171,7 +171,7 @@ cdef void run(const Job *job, Sums *total) noexcept nogil:
     cdef double folded[MAX_TASKS]
     cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
     cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
-    cdef Py_ssize_t tasks, task
+    cdef Py_ssize_t tasks, task, grain
     cdef int n_threads
     total.loss = 0
     total.weight = 0
@@ -179,9 +179,14 @@ cdef void run(const Job *job, Sums *total) noexcept nogil:
         return
     tasks = (job.size + length - 1) // length
     n_threads = <int>min(tasks, <Py_ssize_t>job.n_threads)
-    for task in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads,
-                       use_threads_if=n_threads > 1):
-        run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
+    if n_threads == 1:      # even a team of one costs as much as a hundred elements
+        for task in range(tasks):
+            run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
+    else:
+        # neighbouring tasks to one thread, as the hardware's prefetching likes it
+        grain = max(<Py_ssize_t>1, min(<Py_ssize_t>8, tasks // (4 * n_threads)))
+        for task in prange(tasks, schedule="dynamic", chunksize=grain, num_threads=n_threads):
+            run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
     for task in range(tasks):
         folded[task] = sums[task].loss
     total.loss = fold(folded, tasks)

@@ -11,9 +11,9 @@ A loss is three things in this file, and nothing else in the compiled code:
 
 Rules for the functions:
 
-* `real` is float or double. A bare literal such as 0.5 is a C double and would turn
-  the arithmetic into double and the loop into scalar code: write `<real>0.5`,
-  integer literals are fine.
+* `real` is float or double. Next to a real, Cython writes any bare literal, 2 as well as
+  0.5, as a C double, which turns float arithmetic into double. Constants are typed:
+  `cdef real two = 2`. Comparisons with 0 do no harm.
 * No early return and no `if` around assignments: `a if c else b` on values, so that
   the loop vectorises.
 * A NaN in y or p comes out as NaN, from f, g and h alike. `b if x < b else x` keeps
@@ -60,9 +60,12 @@ cdef inline void contrastive(const ContrastiveForm *c, real y, real p,
     cdef real one = 1
     cdef real floor = <real>c.pos_floor
     cdef real scale = <real>c.scale
-    # label weights y and 1 - y, or the reverse; both exact for every y that either is
-    cdef real near = <real>c.swap + (1 - 2 * <real>c.swap) * y
-    cdef real far = (1 - <real>c.swap) + (2 * <real>c.swap - 1) * y
+    cdef real twice = scale + scale
+    # label weights y and 1 - y, or the reverse, without another rounding
+    cdef real swap = <real>c.swap
+    cdef real keep = one - swap
+    cdef real near = swap + (keep - swap) * y
+    cdef real far = keep + (swap - keep) * y
     cdef real u = p - <real>c.pos_margin
     cdef real v = <real>c.margin - p
     cdef real pulls = zero if u <= floor else one
@@ -73,8 +76,8 @@ cdef inline void contrastive(const ContrastiveForm *c, real y, real p,
     v = zero if far == 0 else v
     if ContrastiveForm is Contrastive:
         f[0] = scale * (near * u * u + far * v * v)
-        g[0] = 2 * scale * (near * u - far * v)
-        h[0] = keep_nan(y, p, 2 * scale * (near * pulls + far * pushes))
+        g[0] = twice * (near * u - far * v)
+        h[0] = keep_nan(y, p, twice * (near * pulls + far * pushes))
     else:
         f[0] = scale * (near * u + far * v)
         g[0] = keep_nan(y, p, scale * (near * pulls - far * pushes))
@@ -149,7 +152,7 @@ cdef inline void squared(const Squared *c, real y, real p,
     cdef real two = 2
     cdef real e = p - y
     f[0] = e * e
-    g[0] = 2 * e
+    g[0] = two * e
     h[0] = keep_nan(y, p, two)
 
 

@@ -1,0 +1,5 @@
+from types import ModuleType
+
+AVAILABLE: list[str]
+LEVEL: str
+kernels: ModuleType
