@@ -13,7 +13,7 @@ Rules for the functions:
 
 * `real` is float or double. Next to a real, Cython writes any bare literal, 2 as well as
   0.5, as a C double, which turns float arithmetic into double. Constants are typed:
-  `cdef real two = 2`. Comparisons with 0 do no harm.
+  `cdef real two = 2`, also the 0 in a comparison.
 * No early return and no `if` around assignments: `a if c else b` on values, so that
   the loop vectorises.
 * A NaN in y or p comes out as NaN, from f, g and h alike. `b if x < b else x` keeps
@@ -69,11 +69,11 @@ cdef inline void contrastive(const ContrastiveForm *c, real y, real p,
     cdef real u = p - <real>c.pos_margin
     cdef real v = <real>c.margin - p
     cdef real pulls = zero if u <= floor else one
-    cdef real pushes = one if v > 0 else zero
+    cdef real pushes = one if v > zero else zero
     u = floor if u < floor else u
-    v = zero if v < 0 else v
-    u = zero if near == 0 else u
-    v = zero if far == 0 else v
+    v = zero if v < zero else v
+    u = zero if near == zero else u
+    v = zero if far == zero else v
     if ContrastiveForm is Contrastive:
         f[0] = scale * (near * u * u + far * v * v)
         g[0] = twice * (near * u - far * v)
@@ -106,25 +106,26 @@ cdef inline void log_probability(const Log *c, real y, real p,
     cdef real eps = <real>(c.eps32 if real is float else c.eps)
     cdef real log_eps = <real>(c.log_eps32 if real is float else c.log_eps)
     cdef real log1m_eps = <real>(c.log1m_eps32 if real is float else c.log1m_eps)
+    cdef real clipped = <real>c.clipped
     cdef real r = one - p
     cdef real far = one - y
-    cdef bint low = p < eps
-    cdef bint high = r < eps
     cdef real log_p = 0
     cdef real log_r = 0
     # libm's logarithms are calls, which a branch saves when the label is 0 or 1
-    if y != 0:
+    if y != zero:
         log_p = logf(p) if real is float else log(p)
-        log_p = log_eps if low else log1m_eps if high else log_p
-    if far != 0:
+        log_p = log_eps if p < eps else log1m_eps if r < eps else log_p
+    if far != zero:
         log_r = log1pf(-p) if real is float else log1p(-p)
-        log_r = log1m_eps if low else log_eps if high else log_r
+        log_r = log1m_eps if p < eps else log_eps if r < eps else log_r
     f[0] = zero - (y * log_p + far * log_r)
-    # 1 / p and 1 / (1 - p), left out where their label weight is 0: never 0 / 0
-    cdef real q = one if y == 0 else p
-    r = one if far == 0 else r
-    g[0] = keep_nan(y, p, <real>c.clipped if low or high else far / r - y / q)
-    h[0] = keep_nan(y, p, <real>c.clipped if low or high else y / q / q + far / r / r)
+    # y / p and (1 - y) / (1 - p) are 0 where the label weight is: never 0 / 0
+    cdef real q = one if y == zero else p
+    cdef real s = one if far == zero else r
+    cdef real g_in = far / s - y / q
+    cdef real h_in = y / q / q + far / s / s
+    g[0] = keep_nan(y, p, clipped if p < eps else clipped if r < eps else g_in)
+    h[0] = keep_nan(y, p, clipped if p < eps else clipped if r < eps else h_in)
 
 
 # ---- losses on the residual p - y -------------------------------------------------------
@@ -138,8 +139,8 @@ cdef inline void absolute(const Absolute *c, real y, real p,
     cdef real zero = 0
     cdef real one = 1
     cdef real e = p - y
-    f[0] = -e if e < 0 else e
-    g[0] = one if e > 0 else -one if e < 0 else e
+    f[0] = -e if e < zero else e
+    g[0] = one if e > zero else -one if e < zero else e
     h[0] = keep_nan(y, p, zero)
 
 
