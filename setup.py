@@ -33,6 +33,7 @@ class Build(build_ext):
     """Add the flags of the compiler at hand, and OpenMP where it works."""
 
     def build_extensions(self) -> None:
+        """Build all modules, each with its flags."""
         if self.compiler.compiler_type == "msvc":
             flags, openmp = MSVC_FLAGS, (["/openmp"], [])
         elif sys.platform == "darwin":
@@ -52,7 +53,8 @@ class Build(build_ext):
         """Whether a program that uses OpenMP compiles and links."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "openmp.c")
-            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            program = "int main(void) { return omp_get_max_threads() < 1; }"
+            source.write_text(f"#include <omp.h>\n{program}\n")
             try:
                 objects = self.compiler.compile(
                     [str(source)], output_dir=folder, extra_postargs=compile_args

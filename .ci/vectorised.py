@@ -48,6 +48,7 @@ def build(folder: str) -> str:
 
 
 def main() -> int:
+    """Print what is not vectorised; 1 if something is not."""
     with tempfile.TemporaryDirectory() as folder:
         report = build(folder)
     losses = members((ROOT / "fastloss/_losses.pxd").read_text(), "Loss")

@@ -37,8 +37,11 @@ def number(low: float = -math.inf, high: float = math.inf, *, open_high: bool = 
         wanted += f" and {'<' if open_high else '<='} {high:g}"
 
     def check(name: str, value: Any) -> float:
-        if isinstance(value, numbers.Real) and not isinstance(value, bool):
-            x = float(value)
+        if not isinstance(value, bool) and isinstance(value, numbers.Real):
+            try:
+                x = float(value)
+            except OverflowError:  # an integer beyond every float
+                x = math.inf
             if math.isfinite(x) and low <= x <= high and not (open_high and x == high):
                 return x
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
@@ -52,7 +55,7 @@ def choice(*options: Any) -> Check:
 
     def check(name: str, value: Any) -> Any:
         for option in options:
-            # 1.0 is 1, but True is not
+            # 1.0 passes for 1, but True does not
             if isinstance(value, bool) is isinstance(option, bool) and value == option:
                 return option
         raise ValueError(f"{name} must be {listed}, got {value!r}")
@@ -81,9 +84,7 @@ def parameter(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
 
-def reduction_parameter() -> Any:
-    """Declare the parameter that every loss has."""
-    return parameter("mean", choice("mean", "sum", "none", "sum_over_batch_size"))
+REDUCTION = choice("mean", "sum", "none", "sum_over_batch_size")
 
 
 # ---- domains, for check() ---------------------------------------------------------------
@@ -109,7 +110,8 @@ def check_values(name: str, array: Array, domain: Interval) -> None:
     bad, first, value, start = 0, -1, 0.0, 0
     blocks = np.nditer(array, ["external_loop", "buffered", "zerosize_ok"], order="C",
                        op_dtypes=[np.dtype(np.float64)], buffersize=8192)
-    for block in blocks:
+    block: Array
+    for block in blocks:  # type: ignore[assignment]
         wrong = ~(np.isfinite(block) & (block >= domain.low) & (block <= domain.high))
         count = int(np.count_nonzero(wrong))
         if count and not bad:
@@ -389,7 +391,7 @@ def shared(cls: type[L], *values: Any) -> L:
     The functions build their loss on every call; a loss is immutable, so one will do.
     """
     try:
-        return _shared(cls, *values)  # type: ignore[return-value]
+        return _shared(cls, *values)  # type: ignore[arg-type, return-value]
     except TypeError:  # an unhashable value: let the parameter's check name it
         return _build(cls, *values)  # type: ignore[return-value]
 

@@ -12,6 +12,7 @@ from fastloss._base import (
     DISTANCES,
     LABELS,
     PROBABILITIES,
+    REDUCTION,
     Interval,
     Loss,
     Reduction,
@@ -19,7 +20,6 @@ from fastloss._base import (
     either,
     number,
     parameter,
-    reduction_parameter,
     shared,
 )
 
@@ -83,7 +83,7 @@ class ContrastiveLoss(Loss):
         "squared", choice("squared", "half", "linear")
     )
     pos_margin: float | None = parameter(None, either(None, number(low=0)))
-    reduction: Reduction = reduction_parameter()
+    reduction: Reduction = parameter("mean", REDUCTION)
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         no_floor = self.pos_margin is None
@@ -245,7 +245,7 @@ class LogLoss(Loss):
     eps: float | Literal["auto"] = parameter(
         1e-7, either("auto", number(low=0, high=0.5, open_high=True))
     )
-    reduction: Reduction = reduction_parameter()
+    reduction: Reduction = parameter("mean", REDUCTION)
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         parameters = {"clipped": math.nan if self.eps == 0 else 0.0}
@@ -322,7 +322,7 @@ class AbsoluteLoss(Loss):
     (0.75, array([ 0.5, -0.5]))
     """
 
-    reduction: Reduction = reduction_parameter()
+    reduction: Reduction = parameter("mean", REDUCTION)
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Absolute", {"unused": 0.0}
@@ -387,7 +387,7 @@ class SquaredLoss(Loss):
     (0.625, array([ 0.5, -1. ]))
     """
 
-    reduction: Reduction = reduction_parameter()
+    reduction: Reduction = parameter("mean", REDUCTION)
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Squared", {"unused": 0.0}
