@@ -26,7 +26,7 @@ X86_LEVELS = {
     ],
 }
 HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
-MODULES = ["_threads", "_simd", "_kernels", "_call", *(X86_LEVELS if HAS_LEVELS else [])]
+MODULES = ["_threads", "_level", "_kernels", "_call", *(X86_LEVELS if HAS_LEVELS else [])]
 
 
 class Build(build_ext):

@@ -1,14 +1,25 @@
 """Loss functions for NumPy arrays: value, gradient and curvature in one fused, parallel pass."""
 
-import importlib.util as _util
+import sys as _sys
+from importlib.machinery import PathFinder as _PathFinder
+from importlib.util import module_from_spec as _module_from_spec
+from pathlib import Path as _Path
 
 from fastloss._version import __version__
 
-if _util.find_spec("fastloss._call") is None:
-    raise ImportError(
-        f"{__path__[0]} is fastloss's source folder, whose modules are not compiled; it hides the "
-        "installed package. Change to another folder, or compile in place: pip install -e ."
-    )
+if _PathFinder.find_spec("fastloss._call", list(__path__)) is None:
+    # Python was started in a checkout whose modules are not compiled, and found this folder
+    # before the installed package. The installed one is meant; it takes over the name.
+    _root = _Path(__file__).resolve().parents[1]
+    _elsewhere = [_entry for _entry in _sys.path if _Path(_entry).resolve() != _root]
+    _installed = _PathFinder.find_spec("fastloss", _elsewhere)
+    if _installed is None or _installed.loader is None:
+        raise ImportError(
+            f"{__path__[0]} is fastloss's source folder, whose modules are not compiled, and no "
+            "fastloss is installed: pip install . (or, to work on it, pip install -e .)"
+        )
+    _sys.modules["fastloss"] = _module_from_spec(_installed)
+    _installed.loader.exec_module(_sys.modules["fastloss"])
 
 from fastloss._base import Loss, Partial
 from fastloss._config import show_config

@@ -20,7 +20,7 @@ from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, INT8, IN
                             VALUE_GRAD, Bound, ElementType, Job, Operand, Runner, Sums)
 from fastloss._threads cimport team_size
 
-from fastloss._simd import kernels
+from fastloss._level import kernels
 
 cnp.import_array()
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from fastloss import _simd, _threads
+from fastloss import _level, _threads
 from fastloss._version import __version__
 
 
@@ -15,6 +15,6 @@ def show_config() -> None:
     openmp = str(_threads.OPENMP) if _threads.OPENMP else "not built in: one thread"
     print(f"fastloss   {__version__}")
     print(f"Python     {sys.version.split()[0]}, NumPy {np.__version__}")
-    print(f"SIMD       {_simd.LEVEL} (available: {', '.join(_simd.AVAILABLE)})")
+    print(f"SIMD       {_level.LEVEL} (available: {', '.join(_level.AVAILABLE)})")
     print(f"OpenMP     {openmp}")
     print(f"threads    {_threads.get_num_threads()} of {_threads.cpu_count()} usable CPUs")

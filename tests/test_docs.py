@@ -1,0 +1,55 @@
+"""What the documents show is what the code does."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import fastloss
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_examples(text, name, names):
+    text = re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
+    test = doctest.DocTestParser().get_doctest(text, names, name, name, 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    lines = []
+    runner.run(test, out=lines.append)
+    return runner.tries, "".join(lines)
+
+
+def test_readme_snippets_print_what_it_says():
+    tries, failures = run_examples((ROOT / "README.md").read_text(), "README.md", {})
+    assert tries >= 10
+    assert not failures, failures
+
+
+@pytest.mark.parametrize("module", ["pointwise", "reference", "plot"])
+def test_docstring_examples(module):
+    module = importlib.import_module(f"fastloss.{module}")
+    failures = ""
+    tries = 0
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        runner = doctest.DocTestRunner()
+        lines = []
+        runner.run(test, out=lines.append)
+        tries += runner.tries
+        failures += "".join(lines)
+    assert not failures, failures
+    assert tries or module.__name__ == "fastloss.reference"
+
+
+def test_readme_names_every_loss():
+    text = (ROOT / "README.md").read_text()
+    losses = [name for name in fastloss.__all__ if name.endswith("Loss") and name != "Loss"]
+    missing = [name for name in losses if f"`{name}" not in text]
+    assert not missing
+
+
+def test_version_is_the_one_of_the_changelog():
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == fastloss.__version__
