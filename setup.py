@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import tempfile
+from glob import glob
 from pathlib import Path
 
 import numpy
@@ -72,7 +73,8 @@ setup(
             Extension(
                 f"fastloss.{name}",
                 [os.path.join("fastloss", f"{name}.pyx")],
-                include_dirs=[numpy.get_include()],
+                include_dirs=[numpy.get_include(), "fastloss"],
+                depends=glob("fastloss/*.h"),
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             )
             for name in MODULES

@@ -21,7 +21,11 @@ Rules for the functions:
 * A term whose label weight is exactly 0 contributes 0, also where the rest of the
   term is infinite: the factor is replaced, because 0 * inf is NaN.
 """
-from libc.math cimport log, log1p, log1pf, logf
+cdef extern from "_simd.h" nogil:
+    float fl_logf(float x)
+    double fl_log(double x)
+    float fl_log1pf(float x)
+    double fl_log1p(double x)
 
 ctypedef fused real:
     float
@@ -109,15 +113,13 @@ cdef inline void log_probability(const Log *c, real y, real p,
     cdef real clipped = <real>c.clipped
     cdef real r = one - p
     cdef real far = one - y
-    cdef real log_p = 0
-    cdef real log_r = 0
-    # libm's logarithms are calls, which a branch saves when the label is 0 or 1
-    if y != zero:
-        log_p = logf(p) if real is float else log(p)
-        log_p = log_eps if p < eps else log1m_eps if r < eps else log_p
-    if far != zero:
-        log_r = log1pf(-p) if real is float else log1p(-p)
-        log_r = log1m_eps if p < eps else log_eps if r < eps else log_r
+    cdef real log_p = fl_logf(p) if real is float else fl_log(p)
+    cdef real log_r = fl_log1pf(-p) if real is float else fl_log1p(-p)
+    log_p = log_eps if p < eps else log1m_eps if r < eps else log_p
+    log_r = log1m_eps if p < eps else log_eps if r < eps else log_r
+    # either is infinite at its end, where the label weight may be 0
+    log_p = zero if y == zero else log_p
+    log_r = zero if far == zero else log_r
     f[0] = zero - (y * log_p + far * log_r)
     # y / p and (1 - y) / (1 - p) are 0 where the label weight is: never 0 / 0
     cdef real q = one if y == zero else p
