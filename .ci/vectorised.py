@@ -14,7 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = Path("build", "fastloss")
-HELPERS = ["accumulate", "multiply", "convert_number", "convert_half"]
+HELPERS = ("accumulate", "sum_logs", "multiply", "convert_number", "convert_half")
+# Code that means to make doubles: sums, and what converts.
+MAKES_DOUBLES = (*HELPERS, "factor_probability")
 
 
 def members(text: str, name: str) -> list[str]:
@@ -78,8 +80,7 @@ def main() -> int:
             if not any(function.endswith(f"_{helper}") for function in vectorised):
                 failures.append(f"{module}: {helper} is not vectorised")
         for function, line in sorted(promoted):
-            # what converts labels and sums means to make doubles
-            if not function.endswith(("accumulate", "multiply", "convert_number", "convert_half")):
+            if not function.endswith(MAKES_DOUBLES):
                 failures.append(f"{path}:{line}: float becomes double in {function}")
     for failure in failures:
         print(failure)

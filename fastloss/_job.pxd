@@ -5,6 +5,7 @@ cdef enum:
     BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
     CHUNK = 8192       # elements of one partial sum
     LANES = 16         # accumulators of a partial sum; divides BLOCK
+    FACTORS = 32       # multiplied before the log is taken; LANES * FACTORS divides BLOCK
     MAX_TASKS = 1024   # partial sums kept at a time, whatever the size
     MAX_DIMS = 64      # NumPy's own limit
 
@@ -22,10 +23,18 @@ ctypedef void (*Map32)(const void *parameters, float scale, Py_ssize_t n, const 
 ctypedef void (*Map64)(const void *parameters, double scale, Py_ssize_t n, const double *y,
                        const double *p, double *f, double *g, double *h, int wanted) noexcept nogil
 
+# Sum of a block's losses by a way that does not suit every block; returns whether it does.
+ctypedef bint (*Sum32)(const void *parameters, Py_ssize_t n, const float *y, const float *p,
+                       double *total) noexcept nogil
+ctypedef bint (*Sum64)(const void *parameters, Py_ssize_t n, const double *y, const double *p,
+                       double *total) noexcept nogil
+
 # A loss with its parameters, for one SIMD level.
 ctypedef struct Bound:
     Map32 map32[N_OUTPUTS]
     Map64 map64[N_OUTPUTS]
+    Sum32 sum32                    # NULL: element by element
+    Sum64 sum64
     double parameters[8]
 
 # An array of the user's. Strides are in bytes, in the job's order of dimensions.

@@ -11,16 +11,20 @@ C. Same sums for every thread count. A chunk of CHUNK elements, by index, is sum
    LANES float64 accumulators, element i in lane i % LANES; chunks are added up in tasks
    whose number depends on the size alone; tasks are folded in a fixed tree. Threads only
    decide who computes a task.
-D. gcc vectorises sums only when told to reassociate. Explicit lanes need no such
+D. A sum of logs is the log of a product. A loss that is minus the log of a factor, for labels
+   0 and 1, needs one log per FACTORS elements for its sum (`sum_logs`), and falls back to
+   element by element, block by block, where that is not exact.
+E. gcc vectorises sums only when told to reassociate. Explicit lanes need no such
    permission and give the same bits at every vector width.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
+from libc.math cimport fabs
 from libc.string cimport memcpy, memset
 
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sums, BLOCK, CHUNK,
-                            LANES, MAX_TASKS, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
-from fastloss._losses cimport Loss, real, sample
+                            LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
+from fastloss._losses cimport Loss, LossOfFactor, fl_log, log_factor, real, sample
 from fastloss._staging cimport fetch, flush
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
@@ -55,6 +59,63 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
             h[i] = scale * hi
 
 
+cdef inline double fold(double *a, Py_ssize_t n) noexcept nogil:
+    """Sum of a by halving; a is overwritten."""
+    cdef Py_ssize_t i, half
+    while n > 1:
+        half = (n + 1) // 2
+        for i in range(n - half):
+            a[i] += a[half + i]
+        n = half
+    return a[0]
+
+
+cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, const real *p,
+                   double *total) noexcept nogil:
+    """Sum of minus the logs of a block's factors, as the log of their products.
+
+    Not for soft labels, nor NaN. Factors close to 1 carry too few digits of what they lack
+    to 1: not for a small mean. Nor for products that come close to underflow.
+    """
+    cdef LossOfFactor c = parameters[0]
+    cdef double product[LANES]
+    cdef double result[LANES]
+    cdef double soft[LANES]
+    cdef double least[LANES]
+    cdef double any_soft = 0
+    cdef double least_product = 1
+    cdef double label
+    cdef Py_ssize_t i, k, group
+    cdef Py_ssize_t rounds = n // LANES
+    for k in range(LANES):
+        result[k] = 0
+        soft[k] = 0
+        least[k] = 1
+    for group in range((rounds + FACTORS - 1) // FACTORS):
+        for k in range(LANES):
+            product[k] = 1
+        for i in range(group * FACTORS, min((group + 1) * FACTORS, rounds)):
+            for k in range(LANES):
+                label = y[i * LANES + k]
+                soft[k] += fabs(label - label * label)
+                product[k] *= log_factor[LossOfFactor, real](&c, y[i * LANES + k], p[i * LANES + k])
+        for k in range(LANES):
+            result[k] -= fl_log(product[k])
+            least[k] = product[k] if product[k] < least[k] else least[k]
+    product[0] = 1
+    for i in range(rounds * LANES, n):
+        label = y[i]
+        soft[0] += fabs(label - label * label)
+        product[0] *= log_factor[LossOfFactor, real](&c, y[i], p[i])
+    result[0] -= fl_log(product[0])
+    least[0] = product[0] if product[0] < least[0] else least[0]
+    for k in range(LANES):
+        any_soft += soft[k]
+        least_product = least[k] if least[k] < least_product else least_product
+    total[0] = fold(result, LANES)
+    return any_soft == 0 and least_product > 1e-290 and total[0] > 0.01 * n
+
+
 cdef inline void multiply(Py_ssize_t n, const real *w, double scale, real *a) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
@@ -72,17 +133,6 @@ cdef inline void accumulate(Py_ssize_t n, const real *a, double *lanes) noexcept
     for k in range(n % LANES):
         acc[k] += a[rounds * LANES + k]
     memcpy(lanes, acc, sizeof(acc))
-
-
-cdef inline double fold(double *a, Py_ssize_t n) noexcept nogil:
-    """Sum of a by halving; a is overwritten."""
-    cdef Py_ssize_t i, half
-    while n > 1:
-        half = (n + 1) // 2
-        for i in range(n - half):
-            a[i] += a[half + i]
-        n = half
-    return a[0]
 
 
 cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
@@ -113,6 +163,10 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
     cdef real *g
     cdef real *h
     cdef Py_ssize_t block, at, n
+    cdef bint has_sum = job.loss != NULL and job.loss.sum32 != NULL
+    cdef bint summed
+    cdef double block_sum
+    cdef int outputs
     memset(f_lanes, 0, sizeof(f_lanes))
     memset(w_lanes, 0, sizeof(w_lanes))
     for block in range((stop - start + BLOCK - 1) // BLOCK):
@@ -129,14 +183,25 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
         f = target[real](&job.f, at, f_block)
         g = target[real](&job.g, at, g_block)
         h = target[real](&job.h, at, h_block)
+        summed = False
+        if job.want_sum and has_sum and not weighted:
+            if real is float:
+                summed = job.loss.sum32(job.loss.parameters, n, y, p, &block_sum)
+            else:
+                summed = job.loss.sum64(job.loss.parameters, n, y, p, &block_sum)
+        if summed:
+            sums.loss += block_sum
+            if not has_g:
+                continue
+        outputs = GRAD if summed else job.outputs
         if real is float:
-            job.loss.map32[job.outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
+            job.loss.map32[outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
         else:
-            job.loss.map64[job.outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
+            job.loss.map64[outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
         if has_f:
             if weighted:
                 multiply[real](n, w, 1, f)
-            if job.want_sum:
+            if job.want_sum and not summed:
                 accumulate[real](n, f, f_lanes)
             if job.f.data != NULL and not job.f.direct:
                 flush[real](job, &job.f, at, n, f)
@@ -211,6 +276,9 @@ def bind(Loss parameters):
     bound.map64[GRAD] = <Map64>map_block[Loss, double, GradTag]
     bound.map64[VALUE_GRAD] = <Map64>map_block[Loss, double, ValueGradTag]
     bound.map64[GRAD_HESS] = <Map64>map_block[Loss, double, GradHessTag]
+    if Loss in LossOfFactor:
+        bound.sum32 = <Sum32>sum_logs[Loss, float]
+        bound.sum64 = <Sum64>sum_logs[Loss, double]
     memcpy(bound.parameters, &parameters, sizeof(Loss))
     return (<char *>&bound)[:sizeof(Bound)]
 

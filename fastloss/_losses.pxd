@@ -130,6 +130,16 @@ cdef inline void log_probability(const Log *c, real y, real p,
     h[0] = keep_nan(y, p, clipped if p < eps else clipped if r < eps else h_in)
 
 
+cdef inline double factor_probability(const Log *c, real y, real p) noexcept nogil:
+    """The clipped probability of the label that came, 0 or 1: its log is minus the loss."""
+    cdef double one = 1
+    cdef double zero = 0
+    cdef double eps = c.eps32 if real is float else c.eps
+    cdef double t = one - p if y == zero else <double>p
+    t = eps if t < eps else t
+    return one - eps + c.clipped if t > one - eps else t     # eps = 0: NaN beyond 1
+
+
 # ---- losses on the residual p - y -------------------------------------------------------
 
 cdef struct Absolute:
@@ -167,6 +177,15 @@ ctypedef fused Loss:
     Log
     Absolute
     Squared
+
+# Losses of a label 0 or 1 that are minus the log of a factor in (0, 1], their `log_factor`.
+ctypedef fused LossOfFactor:
+    Log
+
+
+cdef inline double log_factor(const LossOfFactor *c, real y, real p) noexcept nogil:
+    if LossOfFactor is Log:
+        return factor_probability(c, y, p)
 
 
 cdef inline void sample(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
