@@ -21,6 +21,8 @@ Rules for the functions:
 * A term whose label weight is exactly 0 contributes 0, also where the rest of the
   term is infinite: the factor is replaced, because 0 * inf is NaN.
 """
+from libc.math cimport fabs, fabsf
+
 cdef extern from "_simd.h" nogil:
     float fl_logf(float x)
     double fl_log(double x)
@@ -151,7 +153,7 @@ cdef inline void absolute(const Absolute *c, real y, real p,
     cdef real zero = 0
     cdef real one = 1
     cdef real e = p - y
-    f[0] = -e if e < zero else e
+    f[0] = fabsf(e) if real is float else fabs(e)
     g[0] = one if e > zero else -one if e < zero else e
     h[0] = keep_nan(y, p, zero)
 
