@@ -302,6 +302,20 @@ cdef tuple evaluate(Kernel kernel, object y_true, object y_pred, object sample_w
         h = output(out_h, names[2], p, job.single, fortran)
         arrays[count], operands[count] = <PyObject *>h, &job.h
         count += 1
+    job.size = cnp.PyArray_SIZE(p)
+    job.scale = 1
+    if outputs != VALUE and job.size > 0:
+        if kernel.reduction == MEAN and w is not None:
+            # always in C order, so that the gradient has the same bits in every layout
+            lay_out(&job, arrays, operands, count, False)
+            job.loss = NULL
+            job.outputs = VALUE
+            job.want_sum = True
+            with nogil:
+                run(&job, &sums)
+            job.scale = 1 / sums.weight.high if sums.weight.high != 0 else NAN
+        elif kernel.reduction == MEAN or kernel.reduction == SUM_OVER_BATCH_SIZE:
+            job.scale = 1 / <double>job.size
     lay_out(&job, arrays, operands, count, fortran)
 
     if out_f is not None or out_g is not None or out_h is not None:
@@ -318,25 +332,14 @@ cdef tuple evaluate(Kernel kernel, object y_true, object y_pred, object sample_w
             else:
                 check_overlap(a, name, p, "y_pred")
 
-    job.size = cnp.PyArray_SIZE(p)
     job.outputs = outputs
-    job.scale = 1
-    if outputs != VALUE and job.size > 0:
-        if kernel.reduction == MEAN and w is not None:
-            job.loss = NULL
-            job.want_sum = True
-            with nogil:
-                run(&job, &sums)
-            job.scale = 1 / sums.weight if sums.weight != 0 else NAN
-        elif kernel.reduction == MEAN or kernel.reduction == SUM_OVER_BATCH_SIZE:
-            job.scale = 1 / <double>job.size
     job.loss = &kernel.bound
     job.want_sum = not per_element and (outputs == VALUE or outputs == VALUE_GRAD)
     with nogil:
         run(&job, &sums)
     if w is None:
-        sums.weight = job.size
-    return sums.loss, sums.weight, job.size, f, g, h
+        sums.weight.high = job.size
+    return sums.loss.high, sums.weight.high, job.size, f, g, h
 
 
 cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size):

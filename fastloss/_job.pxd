@@ -4,7 +4,8 @@
 cdef enum:
     BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
     CHUNK = 8192       # elements of one partial sum
-    LANES = 16         # accumulators of a partial sum; divides BLOCK
+    LANES = 16         # accumulators of a partial sum
+    DEPTH = 8          # elements that an accumulator takes; LANES * DEPTH divides BLOCK
     FACTORS = 32       # multiplied before the log is taken; LANES * FACTORS divides BLOCK
     MAX_TASKS = 1024   # partial sums kept at a time, whatever the size
     MAX_DIMS = 64      # NumPy's own limit
@@ -64,8 +65,13 @@ ctypedef struct Job:
     Operand g
     Operand h
 
+# A sum and what its roundings lost.
+ctypedef struct Sum:
+    double high
+    double low
+
 ctypedef struct Sums:
-    double loss
-    double weight
+    Sum loss
+    Sum weight
 
 ctypedef void (*Runner)(const Job *job, Sums *total) noexcept nogil

@@ -8,9 +8,10 @@ B. Blocks. What does not lie contiguous in the computation's type is staged thro
    blocks that stay in the L1 cache (`_staging`), so layouts, byte orders, label types and
    weights multiply no loops.
 C. Same sums for every thread count. A chunk of CHUNK elements, by index, is summed in
-   LANES float64 accumulators, element i in lane i % LANES; chunks are added up in tasks
-   whose number depends on the size alone; tasks are folded in a fixed tree. Threads only
-   decide who computes a task.
+   panels of LANES * DEPTH, element i in lane i % LANES; panels are added up in a chunk,
+   chunks in tasks whose number depends on the size alone, tasks in order. Threads only
+   decide who computes a task. From the panels on every addition keeps its rounding error,
+   so a sum in another order agrees to the last bit or so.
 D. A sum of logs is the log of a product. A loss that is minus the log of a factor, for labels
    0 and 1, needs one log per FACTORS elements for its sum (`sum_logs`), and falls back to
    element by element, block by block, where that is not exact.
@@ -22,8 +23,8 @@ from cython.parallel cimport prange
 from libc.math cimport fabs
 from libc.string cimport memcpy, memset
 
-from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sums, BLOCK, CHUNK,
-                            LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
+from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sum, Sums, BLOCK, CHUNK,
+                            DEPTH, LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
 from fastloss._losses cimport Loss, LossOfFactor, fl_log, log_factor, real, sample
 from fastloss._staging cimport fetch, flush
 
@@ -59,15 +60,14 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
             h[i] = scale * hi
 
 
-cdef inline double fold(double *a, Py_ssize_t n) noexcept nogil:
-    """Sum of a by halving; a is overwritten."""
-    cdef Py_ssize_t i, half
-    while n > 1:
-        half = (n + 1) // 2
-        for i in range(n - half):
-            a[i] += a[half + i]
-        n = half
-    return a[0]
+cdef inline double fold(double *lanes) noexcept nogil:
+    """Sum of LANES numbers by halving; they are overwritten."""
+    cdef Py_ssize_t k
+    for k in range(LANES // 2):
+        lanes[k] += lanes[k + LANES // 2]
+    for k in range(LANES // 4):
+        lanes[k] += lanes[k + LANES // 4]
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
 
 
 cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, const real *p,
@@ -112,7 +112,7 @@ cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, 
     for k in range(LANES):
         any_soft += soft[k]
         least_product = least[k] if least[k] < least_product else least_product
-    total[0] = fold(result, LANES)
+    total[0] = fold(result)
     return any_soft == 0 and least_product > 1e-290 and total[0] > 0.01 * n
 
 
@@ -122,17 +122,31 @@ cdef inline void multiply(Py_ssize_t n, const real *w, double scale, real *a) no
         a[i] *= <real>(scale * w[i])
 
 
-cdef inline void accumulate(Py_ssize_t n, const real *a, double *lanes) noexcept nogil:
-    cdef Py_ssize_t i, k
-    cdef Py_ssize_t rounds = n // LANES
-    cdef double acc[LANES]
-    memcpy(acc, lanes, sizeof(acc))
-    for i in range(rounds):
-        for k in range(LANES):
-            acc[k] += a[i * LANES + k]
-    for k in range(n % LANES):
-        acc[k] += a[rounds * LANES + k]
-    memcpy(lanes, acc, sizeof(acc))
+cdef inline void add(Sum *total, double high, double low) noexcept nogil:
+    """Add a number, and to `low` the exact error of the addition (Knuth's TwoSum)."""
+    cdef double t = total.high + high
+    cdef double back = t - total.high
+    total.low += ((total.high - (t - back)) + (high - back)) + low
+    total.high = t
+
+
+cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
+    cdef Py_ssize_t i, j, k
+    cdef Py_ssize_t panels = n // (LANES * DEPTH)
+    cdef double lanes[LANES]
+    cdef double s
+    for i in range(panels):
+        for k in range(LANES):          # vectorised: a lane stays in a register
+            s = 0
+            for j in range(DEPTH):
+                s += a[(i * DEPTH + j) * LANES + k]
+            lanes[k] = s
+        add(total, fold(lanes), 0)
+    if n % (LANES * DEPTH):
+        memset(lanes, 0, sizeof(lanes))
+        for i in range(panels * DEPTH * LANES, n):
+            lanes[i % LANES] += a[i]
+        add(total, fold(lanes), 0)
 
 
 cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
@@ -148,8 +162,6 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
     cdef real f_block[BLOCK]
     cdef real g_block[BLOCK]
     cdef real h_block[BLOCK]
-    cdef double f_lanes[LANES]
-    cdef double w_lanes[LANES]
     cdef bint has_f = job.outputs == VALUE or job.outputs == VALUE_GRAD
     cdef bint has_g = job.outputs != VALUE
     cdef bint has_h = job.outputs == GRAD_HESS
@@ -167,15 +179,13 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
     cdef bint summed
     cdef double block_sum
     cdef int outputs
-    memset(f_lanes, 0, sizeof(f_lanes))
-    memset(w_lanes, 0, sizeof(w_lanes))
     for block in range((stop - start + BLOCK - 1) // BLOCK):
         at = start + block * BLOCK
         n = min(stop - at, <Py_ssize_t>BLOCK)
         if weighted:
             w = fetch[real](job, &job.w, at, n, w_block)
             if job.want_sum:
-                accumulate[real](n, w, w_lanes)
+                accumulate[real](n, w, &sums.weight)
         if job.loss == NULL:
             continue
         y = fetch[real](job, &job.y, at, n, y_block)
@@ -190,7 +200,7 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
             else:
                 summed = job.loss.sum64(job.loss.parameters, n, y, p, &block_sum)
         if summed:
-            sums.loss += block_sum
+            add(&sums.loss, block_sum, 0)
             if not has_g:
                 continue
         outputs = GRAD if summed else job.outputs
@@ -202,7 +212,7 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
             if weighted:
                 multiply[real](n, w, 1, f)
             if job.want_sum and not summed:
-                accumulate[real](n, f, f_lanes)
+                accumulate[real](n, f, &sums.loss)
             if job.f.data != NULL and not job.f.direct:
                 flush[real](job, &job.f, at, n, f)
         if has_g:
@@ -215,14 +225,11 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
                 multiply[real](n, w, job.scale, h)
             if not job.h.direct:
                 flush[real](job, &job.h, at, n, h)
-    sums.loss += fold(f_lanes, LANES)
-    sums.weight += fold(w_lanes, LANES)
 
 
 cdef void run_task(const Job *job, Py_ssize_t start, Py_ssize_t stop, Sums *sums) noexcept nogil:
     cdef Py_ssize_t chunk, at
-    sums.loss = 0
-    sums.weight = 0
+    memset(sums, 0, sizeof(Sums))
     for chunk in range((stop - start + CHUNK - 1) // CHUNK):
         at = start + chunk * CHUNK
         if job.single:
@@ -233,13 +240,11 @@ cdef void run_task(const Job *job, Py_ssize_t start, Py_ssize_t stop, Sums *sums
 
 cdef void run(const Job *job, Sums *total) noexcept nogil:
     cdef Sums sums[MAX_TASKS]
-    cdef double folded[MAX_TASKS]
     cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
     cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
     cdef Py_ssize_t tasks, task, grain
     cdef int n_threads
-    total.loss = 0
-    total.weight = 0
+    memset(total, 0, sizeof(Sums))
     if job.size == 0:
         return
     tasks = (job.size + length - 1) // length
@@ -253,11 +258,11 @@ cdef void run(const Job *job, Sums *total) noexcept nogil:
         for task in prange(tasks, schedule="dynamic", chunksize=grain, num_threads=n_threads):
             run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
     for task in range(tasks):
-        folded[task] = sums[task].loss
-    total.loss = fold(folded, tasks)
-    for task in range(tasks):
-        folded[task] = sums[task].weight
-    total.weight = fold(folded, tasks)
+        add(&total.loss, sums[task].loss.high, sums[task].loss.low)
+        add(&total.weight, sums[task].weight.high, sums[task].weight.low)
+    # the error of an infinite sum is NaN
+    total.loss.high += total.loss.low if total.loss.low == total.loss.low else 0
+    total.weight.high += total.weight.low if total.weight.low == total.weight.low else 0
 
 
 def bind(Loss parameters):

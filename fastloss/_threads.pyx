@@ -17,7 +17,7 @@ cdef extern from *:
 
 # Below this many elements a team takes longer to wake than the work takes.
 cdef enum:
-    SMALL = 1 << 16
+    SMALL = 1 << 18
 
 cdef object chosen = None        # set_num_threads
 cdef bint forked = False
