@@ -55,8 +55,8 @@ def choice(*options: Any) -> Check:
 
     def check(name: str, value: Any) -> Any:
         for option in options:
-            # 1.0 passes for 1, but True does not
-            if isinstance(value, bool) is isinstance(option, bool) and value == option:
+            kind = str if isinstance(option, str) else numbers.Real
+            if isinstance(value, kind) and not isinstance(value, bool) and value == option:
                 return option
         raise ValueError(f"{name} must be {listed}, got {value!r}")
 

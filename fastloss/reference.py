@@ -107,17 +107,19 @@ class _Reference(Loss):
         if self.reduction == "none":
             raise ValueError("partial needs a reduction, got reduction='none'")
         w, f, _, _ = self._weighted(y_true, y_pred, sample_weight)
-        return Partial(self, float(f.sum()), float(w.sum()), f.size)
+        with np.errstate(all="ignore"):
+            return Partial(self, float(f.sum()), float(w.sum()), f.size)
 
     def _results(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None,
         out: Any, *wanted: str,
     ) -> tuple[Any, ...]:
         w, f, g, h = self._weighted(y_true, y_pred, sample_weight)
-        divisor = self._divisor(float(w.sum()), w.size)
-        results: dict[str, Any] = {"grad": g / divisor, "hess": h / divisor, "value": f}
-        if self.reduction != "none":
-            results["value"] = float(f.sum() / divisor)
+        with np.errstate(all="ignore"):
+            divisor = self._divisor(float(w.sum()), w.size)
+            results: dict[str, Any] = {"grad": g / divisor, "hess": h / divisor, "value": f}
+            if self.reduction != "none":
+                results["value"] = float(f.sum() / divisor)
         outs = out if isinstance(out, (tuple, list)) else (out,) * len(wanted)
         for name, target in zip(wanted, outs, strict=True):
             if target is not None:

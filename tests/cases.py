@@ -123,11 +123,12 @@ def contrastive_textbook(parameters, y, p):
 
 def contrastive_terms(parameters, y, p):
     near, far = (y, 1 - y) if parameters["similar_label"] == 1 else (1 - y, y)
-    if parameters["form"] == "linear":
-        return 0, np.abs(near) + np.abs(far), 0
-    floor = parameters["pos_margin"] or 0.0
-    factor = 1 if parameters["form"] == "half" else 2
-    return 0, factor * (np.abs(near * (p - floor)) + np.abs(far * (parameters["margin"] - p))), 0
+    with np.errstate(invalid="ignore"):
+        pull = np.where(near == 0, 0, np.abs(near * (p - (parameters["pos_margin"] or 0.0))))
+        push = np.where(far == 0, 0, np.abs(far * (parameters["margin"] - p)))
+    if parameters["form"] == "linear":      # its loss cancels for negative p
+        return pull + push, np.abs(near) + np.abs(far), 0
+    return 0, (1 if parameters["form"] == "half" else 2) * (pull + push), 0
 
 
 def contrastive_kinks(parameters, y):
@@ -154,7 +155,7 @@ def log_edges(parameters):
 
 
 def log_p(rng, n, parameters):
-    tails = 10 ** -rng.uniform(0, 20, size=n)
+    tails = 10 ** -rng.uniform(0, 16, size=n)     # 1/p^2 stays within float32
     kinds = [rng.random(n), tails, 1 - tails]
     edges = [x for x in log_edges(parameters) if x == 0 or x > 1e-15]
     return mixed(rng, n, np.choose(rng.integers(3, size=n), kinds), edges)

@@ -90,5 +90,5 @@ def all_results(loss, y, p, w=None, **options):
     if loss.reduction != "none":
         partial = loss.partial(y, p, w, **options)
         assert_same_bits(partial.result(), value, "value of partial")
-        assert partial.count == np.size(p)
+        assert partial.count == np.asarray(p).size
     return value, grad, hess

@@ -1,0 +1,207 @@
+"""Timing: all contenders of a case in the same rounds, in random order; medians."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import io
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastloss
+from bench import streaming
+from bench.peers import OURS, Call, Case, Contender, Peer, use_threads
+
+SAMPLE = 200e-6  # seconds that a sample takes at least: calls are repeated in it
+LONG = 20e-3  # seconds of a call that is not repeated to calibrate
+SMALL, SMALL_SAMPLE = 10_000, 1e-3
+PAUSE, PAUSE_FROM = 2e-3, 100_000  # the threads of the last contender spin for a while
+WARM_TO = 1_000_000  # to here data may stay in cache: a first call is not timed, for anyone
+DISTURBED, ATTEMPTS = 0.1, 3  # CPUs that other processes hold while a case is measured
+STALL = 4.0  # a median this far above the minimum: threads waited for one off its CPU
+TOLERANCE = {"float32": 1e-3, "float64": 1e-6}
+LIBRARIES = ("fastloss", "numpy", "scikit-learn", "numexpr", "numba", "torch", "jax")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure a case: for some seconds, but within these numbers of rounds."""
+
+    seconds: float = 2.0
+    least: int = 7
+    most: int = 200
+
+
+def take_sample(call: Call, number: int) -> float:
+    """Return the seconds of one call, over `number` of them."""
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return (time.perf_counter() - start) / number
+
+
+def calibrate(call: Call, wanted: float) -> int:
+    """Return how many calls a sample takes."""
+    number = 1
+    while True:
+        each = take_sample(call, number)
+        if each * number < LONG:  # short enough to try again: a disturbed sample misleads
+            each = min(each, *(take_sample(call, number) for _ in range(4)))
+        if each * number >= wanted:
+            return number
+        number = int(min(10 * number, 1.2 * wanted / max(each, 1e-9))) + 1
+
+
+def interleave(
+    contenders: Sequence[Contender], n: int, effort: Effort
+) -> dict[str, dict[str, Any]]:
+    """Return median and minimum of each contender, all measured in the same rounds."""
+    wanted = SMALL_SAMPLE if n <= SMALL else SAMPLE
+    numbers = {c.name: calibrate(c.call, wanted) for c in contenders}
+    times: dict[str, list[float]] = {c.name: [] for c in contenders}
+    order, shuffle = list(contenders), random.Random(0).shuffle
+    rounds, start, collecting = 0, time.perf_counter(), gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        while rounds < effort.least or (
+            rounds < effort.most and time.perf_counter() - start < effort.seconds
+        ):
+            shuffle(order)
+            for contender in order:
+                if n >= PAUSE_FROM:
+                    time.sleep(PAUSE)
+                if n <= WARM_TO:
+                    contender.call()
+                times[contender.name].append(take_sample(contender.call, numbers[contender.name]))
+            rounds += 1
+    finally:
+        if collecting:
+            gc.enable()
+    return {
+        name: {"median": statistics.median(t), "min": min(t), "rounds": rounds,
+               "calls": numbers[name]}
+        for name, t in times.items()
+    }
+
+
+def cpu_seconds() -> tuple[float, float]:
+    """Return CPU seconds: all that was used or stolen on this machine, and ours."""
+    own = time.process_time()
+    try:
+        ticks = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return own, own
+    idle, waiting = 3, 4
+    busy = sum(int(t) for i, t in enumerate(ticks) if i not in (idle, waiting))
+    return busy / os.sysconf("SC_CLK_TCK"), own
+
+
+def undisturbed(contenders: Sequence[Contender], n: int, effort: Effort) -> dict[str, Any]:
+    """Measure until nothing is disturbed; after some attempts, take the best.
+
+    Where other processes, or the idle threads of another library, hold a CPU, every parallel
+    region may wait for milliseconds. All contenders count alike.
+    """
+    best: dict[str, Any] = {}
+    for attempt in range(1, ATTEMPTS + 1):
+        (busy, own), start = cpu_seconds(), time.perf_counter()
+        times = interleave(contenders, n, effort)
+        (busy2, own2), seconds = cpu_seconds(), time.perf_counter() - start
+        others = max(0.0, busy2 - busy - (own2 - own)) / seconds
+        stalls = sum(t["median"] > STALL * t["min"] for t in times.values())
+        if not best or (stalls, others) < (best["stalls"], best["others"]):
+            best = {"times": times, "others": others, "stalls": stalls}
+        best["attempts"] = attempt
+        best["disturbed"] = best["others"] >= DISTURBED or best["stalls"] > 0
+        if not best["disturbed"]:
+            break
+    return best
+
+
+def difference(case: Case, ours: Contender, peer: Contender) -> str:
+    """Say how a peer's result differs from that of fastloss; empty if it does not."""
+    rtol = TOLERANCE[case.p.dtype.name]
+    (value, grad), (other, other_grad) = ours.result(case.gradient), peer.result(case.gradient)
+    if not np.isclose(value, other, rtol=rtol, atol=0):
+        return f"value {other!r}, but fastloss {value!r}"
+    if grad is not None and other_grad is not None:
+        error = float(np.abs(other_grad - grad).max() / np.abs(grad).max())
+        if not error <= rtol:
+            return f"a gradient that differs by {error:.2g} of its maximum"
+    return ""
+
+
+def measure(case: Case, peers: Sequence[Peer], effort: Effort) -> dict[str, Any]:
+    """Check and time fastloss, its peers and the streaming limit on one case."""
+    errors: dict[str, str] = {}
+    with use_threads(case.threads):
+        ours = Contender(OURS.name, OURS.make(case))  # type: ignore[arg-type]
+        contenders = [ours]
+        for peer in peers:
+            try:
+                contender = peer.contender(case)
+                if contender is None:
+                    continue
+                problem = difference(case, ours, contender)
+            except Exception as error:  # a peer's failure is a result, and the rest go on
+                problem = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+            if problem:
+                errors[peer.name] = problem
+            elif contender is not None:
+                contenders.append(contender)
+        contenders += streaming.contenders(case)
+        measured = undisturbed(contenders, case.p.size, effort)
+    times = measured.pop("times")
+    moving = {k: v for k, v in times.items() if k.startswith(streaming.PREFIX)}
+    fastest = min(moving, key=lambda k: moving[k]["median"])
+    limit, own = moving[fastest]["median"], times[ours.name]["median"]
+    for result in times.values():
+        result["to_fastloss"] = result["median"] / own
+        result["to_streaming"] = result["median"] / limit
+    return {
+        "loss": case.entry.name, "n": case.p.size, "dtype": case.p.dtype.name,
+        "operation": case.operation, "bytes": (3 if case.gradient else 2) * case.p.nbytes,
+        "times": {k: v for k, v in times.items() if k not in moving},
+        "streaming": {"kernel": fastest, **moving[fastest]}, "streaming_kernels": moving,
+        "errors": errors, **measured,
+    }
+
+
+def processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def machine(threads: int, command: str) -> dict[str, Any]:
+    """Describe what the numbers depend on."""
+    versions = {"python": platform.python_version(), "fastloss": fastloss.__version__}
+    for name in LIBRARIES[1:]:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    with redirect_stdout(io.StringIO()) as config:
+        fastloss.show_config()
+    return {
+        "processor": processor(), "cpus": os.cpu_count(), "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}", "versions": versions,
+        "config": config.getvalue().splitlines(), "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

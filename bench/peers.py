@@ -1,0 +1,292 @@
+"""The contenders: how each library computes a loss, ready to be called and timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import fastloss
+import fastloss.reference
+from bench.losses import Array, Entry
+
+Call = Callable[[], Any]
+OPERATIONS = ("value", "value_and_grad")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure: a loss on these data."""
+
+    entry: Entry
+    operation: str
+    y: Array
+    p: Array
+    threads: int
+
+    @classmethod
+    def draw(cls, entry: Entry, n: int, dtype: str, operation: str, threads: int) -> Case:
+        y, p = entry.data(np.random.default_rng(0), n)
+        return cls(entry, operation, y.astype(dtype), p.astype(dtype), threads)
+
+    @property
+    def gradient(self) -> bool:
+        return self.operation == "value_and_grad"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A call to time, and how its result becomes (value, gradient or None)."""
+
+    name: str
+    call: Call
+    scale: float = 1.0  # factors from its results to those of fastloss
+    gradient_scale: float = 1.0
+
+    def result(self, gradient: bool) -> tuple[float, Array | None]:
+        result = self.call()
+        value, grad = result if gradient else (result, None)
+        value = value.detach() if hasattr(value, "detach") else value  # torch
+        number = self.scale * float(value)
+        return number, None if grad is None else self.gradient_scale * np.asarray(grad)
+
+
+def load(name: str) -> Any:
+    """Import an optional library."""
+    module = importlib.import_module(name)
+    if name == "jax":
+        module.config.update("jax_enable_x64", True)  # float64 is float32 without
+    return module
+
+
+@cache
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+@contextmanager
+def use_threads(threads: int) -> Iterator[None]:
+    """Set the number of threads of all libraries that can be told, for a while."""
+    changed: list[tuple[Callable[[int], Any], int]] = []
+    chosen = fastloss.get_num_threads()
+    changed.append((fastloss.set_num_threads, chosen))
+    fastloss.set_num_threads(threads)
+    for name, get, change in (
+        ("torch", "get_num_threads", "set_num_threads"),
+        ("numba", "get_num_threads", "set_num_threads"),
+        ("numexpr", "get_num_threads", "set_num_threads"),
+    ):
+        if installed(name):
+            module = load(name)
+            changed.append((getattr(module, change), getattr(module, get)()))
+            most = module.config.NUMBA_NUM_THREADS if name == "numba" else threads
+            getattr(module, change)(min(threads, most))
+    blas = load("threadpoolctl").threadpool_limits(threads, "blas") if installed(
+        "threadpoolctl") else None
+    try:
+        yield
+    finally:
+        for restore, before in changed:
+            restore(before)
+        if blas is not None:
+            blas.restore_original_limits()
+
+
+# ---- fastloss and NumPy -----------------------------------------------------------------
+
+
+def fastloss_reused(case: Case) -> Call:
+    loss, y, p, out = case.entry.loss, case.y, case.p, np.zeros_like(case.p)
+    if case.gradient:
+        return lambda: loss.value_and_grad(y, p, out=out)
+    return lambda: loss.value(y, p)
+
+
+def fastloss_fresh(case: Case) -> Call | None:
+    loss, y, p = case.entry.loss, case.y, case.p
+    return (lambda: loss.value_and_grad(y, p)) if case.gradient else None
+
+
+def reference(case: Case) -> Call:
+    loss, y, p = case.entry.loss, case.y, case.p
+    cls = getattr(fastloss.reference, type(loss).__name__)
+    oracle = cls(**{item.name: getattr(loss, item.name) for item in dataclasses.fields(cls)})
+    method = getattr(oracle, case.operation)
+    return lambda: method(y, p)
+
+
+def numpy(case: Case) -> Call:
+    terms, loss, slope = case.entry.formula(np, float)
+    y, p, scale = case.y, case.p, 1 / case.p.size
+
+    def value_and_grad() -> tuple[Any, Any]:
+        t = terms(y, p)
+        return loss(*t).mean(), slope(*t) * scale
+
+    return value_and_grad if case.gradient else lambda: loss(*terms(y, p)).mean()
+
+
+# ---- scikit-learn, numexpr, Numba -------------------------------------------------------
+
+
+def sklearn_metric(case: Case) -> Call | None:
+    if case.entry.metric is None or case.gradient:
+        return None
+    metric, y, p = getattr(load("sklearn.metrics"), case.entry.metric), case.y, case.p
+    return lambda: metric(y, p)
+
+
+def sklearn_loss(case: Case) -> Contender | None:
+    """The gradient is that of the sum, so it is spared the division."""
+    if case.entry.sklearn_loss is None or not case.gradient:
+        return None
+    name, scale = case.entry.sklearn_loss
+    loss = getattr(load("sklearn._loss.loss"), name)()
+    values, grad = np.zeros_like(case.p), np.zeros_like(case.p)
+
+    def value_and_grad() -> tuple[Any, Any]:
+        loss.loss_gradient(case.y, case.p, loss_out=values, gradient_out=grad,
+                           n_threads=case.threads)
+        return values.mean(), grad
+
+    return Contender("", value_and_grad, scale, scale / case.p.size)
+
+
+def numexpr(case: Case) -> Call | None:
+    if case.gradient:
+        return None
+    evaluate, expression, out = load("numexpr").evaluate, case.entry.numexpr, np.zeros_like(case.p)
+    names: dict[str, Any] = {k: case.p.dtype.type(v) for k, v in case.entry.constants.items()}
+    names.update(y=case.y, p=case.p)
+    # its sum() runs in one thread, and adds float32 one by one: off by 1 % at 10⁷
+    return lambda: evaluate(expression, local_dict=names, global_dict={}, out=out).mean()
+
+
+@cache
+def numba_kernel(entry: Entry, operation: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    nb = load("numba")
+    terms, loss, slope = (nb.njit(f) for f in entry.formula(np, dtype.type))
+    prange, real = nb.prange, dtype.type
+
+    def value(y: Any, p: Any) -> Any:
+        total = 0.0
+        for i in prange(y.size):
+            total += loss(*terms(y[i], p[i]))
+        return total / y.size
+
+    def value_and_grad(y: Any, p: Any, out: Any) -> Any:
+        total, scale = 0.0, real(1 / y.size)
+        for i in prange(y.size):
+            t = terms(y[i], p[i])
+            total += loss(*t)
+            out[i] = slope(*t) * scale
+        return total / y.size
+
+    kernel = value_and_grad if operation == "value_and_grad" else value
+    compiled: Callable[..., Any] = nb.njit(parallel=True)(kernel)
+    return compiled
+
+
+def numba(case: Case) -> Call:
+    kernel = numba_kernel(case.entry, case.operation, case.p.dtype)
+    y, p, out = case.y, case.p, np.zeros_like(case.p)
+    return (lambda: (kernel(y, p, out), out)) if case.gradient else (lambda: kernel(y, p))
+
+
+# ---- torch and JAX ----------------------------------------------------------------------
+
+
+def torch_mean(case: Case, *, builtin: bool) -> Callable[[Any, Any], Any]:
+    """Return the mean loss as a function of tensors y and p."""
+    torch = load("torch")
+    if builtin and case.entry.torch is not None:
+        function = getattr(torch.nn.functional, case.entry.torch)
+        return lambda y, p: function(p, y)
+    terms, loss, _ = case.entry.formula(
+        SimpleNamespace(
+            maximum=lambda x, low: torch.clamp(x, min=low),
+            minimum=lambda x, high: torch.clamp(x, max=high),
+            log=torch.log, abs=torch.abs, sign=torch.sign, exp=torch.exp,
+        ), float)
+    return lambda y, p: loss(*terms(y, p)).mean()
+
+
+def torch_eager(case: Case) -> Call:
+    torch = load("torch")
+    mean = torch_mean(case, builtin=True)
+    y, p = torch.from_numpy(case.y), torch.from_numpy(case.p).requires_grad_(case.gradient)
+
+    def value() -> Any:
+        with torch.no_grad():
+            return mean(y, p)
+
+    def value_and_grad() -> tuple[Any, Any]:
+        p.grad = None
+        result = mean(y, p)
+        result.backward()
+        return result, p.grad
+
+    return value_and_grad if case.gradient else value
+
+
+def torch_compile(case: Case) -> Call:
+    torch = load("torch")
+    torch.compiler.reset()  # else after some shapes it gives up and runs eagerly
+    mean = torch_mean(case, builtin=False)
+    y, p = torch.from_numpy(case.y), torch.from_numpy(case.p)
+    if not case.gradient:
+        value = torch.compile(mean, dynamic=False)
+        return lambda: value(y, p)
+    # one graph of both passes: faster than backward() of a compiled forward pass
+    both = torch.compile(torch.func.grad_and_value(lambda p, y: mean(y, p)), dynamic=False)
+    return lambda: both(p, y)[::-1]
+
+
+def jax_jit(case: Case) -> Call:
+    jax = load("jax")
+    terms, loss, _ = case.entry.formula(jax.numpy, float)
+    y, p = jax.numpy.asarray(case.y), jax.numpy.asarray(case.p)
+
+    def mean(p: Any, y: Any) -> Any:
+        return loss(*terms(y, p)).mean()
+
+    function = jax.jit(jax.value_and_grad(mean) if case.gradient else mean)
+    return lambda: jax.block_until_ready(function(p, y))
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to compute a loss. `make` returns None where it has no such loss or operation."""
+
+    name: str
+    make: Callable[[Case], Call | Contender | None]
+    needs: str = "numpy"
+
+    def contender(self, case: Case) -> Contender | None:
+        made = self.make(case)
+        if isinstance(made, Contender):
+            return dataclasses.replace(made, name=self.name)
+        return None if made is None else Contender(self.name, made)
+
+
+OURS = Peer("fastloss", fastloss_reused)
+PEERS = (
+    Peer("fastloss fresh", fastloss_fresh),
+    Peer("reference", reference),
+    Peer("numpy", numpy),
+    Peer("sklearn metric", sklearn_metric, "sklearn"),
+    Peer("sklearn._loss", sklearn_loss, "sklearn"),
+    Peer("numexpr", numexpr, "numexpr"),
+    Peer("numba", numba, "numba"),
+    Peer("torch eager", torch_eager, "torch"),
+    Peer("torch compile", torch_compile, "torch"),
+    Peer("jax", jax_jit, "jax"),
+)

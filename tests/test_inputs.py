@@ -1,0 +1,282 @@
+"""What counts as an array of numbers, and what is refused, with a message that helps."""
+
+import datetime
+import decimal
+import re
+
+import numpy as np
+import pytest
+from cases import CASES, DTYPES
+from numerics import all_results, assert_same_bits
+
+import fastloss as fl
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+LOSS = fl.ContrastiveLoss()
+NONE = fl.ContrastiveLoss(reduction="none")
+
+ENTRY_POINTS = [
+    lambda *a: LOSS(*a),
+    lambda *a: LOSS.value(*a),
+    lambda *a: LOSS.grad(*a),
+    lambda *a: LOSS.value_and_grad(*a),
+    lambda *a: LOSS.grad_and_hess(*a),
+    lambda *a: LOSS.partial(*a),
+    lambda *a: LOSS.check(*a),
+    lambda y, p, w=None: fl.contrastive_loss(y, p, sample_weight=w),
+]
+ENTRY_NAMES = ["call", "value", "grad", "value_and_grad", "grad_and_hess", "partial", "check",
+               "function"]
+every_entry = pytest.mark.parametrize("entry", ENTRY_POINTS, ids=ENTRY_NAMES)
+
+
+# ---- accepted --------------------------------------------------------------------------------
+
+
+@every_case
+def test_lists_and_scalars(case):
+    loss = case.loss()
+    y, p, w = [0, 1, 1], [0.25, 0.5, 0.75], [1, 2, 3]
+    expected = all_results(loss, np.array(y), np.array(p), np.array(w))
+    assert_same_bits(all_results(loss, y, p, w), expected)
+    assert_same_bits(all_results(loss, tuple(y), tuple(p), tuple(w)), expected)
+    assert_same_bits(all_results(loss, [y], [p], [w]),
+                     (expected[0], expected[1][None], expected[2][None]))
+    # integers and bools become float64, also a prediction
+    assert loss.grad([0, 1], [1, 0]).dtype == np.float64
+    assert loss.grad([True], [False]).dtype == np.float64
+    assert_same_bits(loss.grad([0, 1], [True, False]), loss.grad([0.0, 1.0], [1.0, 0.0]))
+
+
+@every_case
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zero_dimensions(case, dtype):
+    for reduction in ("mean", "none"):
+        loss = case.loss(reduction=reduction)
+        expected = all_results(loss, np.ones(1), np.full(1, 0.25, dtype))
+        for y, p in [(1, dtype(0.25)), (np.array(1.0), np.array(0.25, dtype)),
+                     (np.int8(1), np.full(3, 0.25, dtype)[1, ...])]:
+            value, grad, hess = all_results(loss, y, p)
+            for a, b in ((grad, expected[1]), (hess, expected[2])):
+                assert isinstance(a, np.ndarray)
+                assert a.shape == ()
+                assert_same_bits(a, b[0])
+            if reduction == "none":
+                assert isinstance(value, np.ndarray)
+                assert value.shape == ()
+            assert_same_bits(np.float64(value), np.float64(np.reshape(expected[0], ())))
+    assert type(case.loss()(1, 0.5)) is float
+
+
+@every_case
+def test_result_dtypes(case):
+    loss = case.loss(reduction="none")
+    for letter, expected in [("e", np.float32), ("f", np.float32), ("d", np.float64),
+                             ("?", np.float64), ("b", np.float64), ("Q", np.float64)]:
+        for y in (np.ones(3, "d"), np.ones(3, "f"), np.ones(3, "?")):
+            for w in (None, np.ones(3, "d"), np.ones(3, "e")):
+                p = np.array([0, 1, 1]).astype(letter)
+                for part in all_results(loss, y, p, w):
+                    assert part.dtype == expected
+                    assert part.dtype.isnative
+    assert type(case.loss()(np.ones(2), np.ones(2, np.float32))) is float
+
+
+@every_case
+def test_empty_arrays(case):
+    for shape in [(0,), (0, 3), (3, 0), (2, 0, 5)]:
+        for dtype in DTYPES:
+            y, p = np.ones(shape, np.int8), np.ones(shape, dtype)
+            for w in (None, np.ones(shape)):
+                for reduction in ("mean", "sum", "sum_over_batch_size", "none"):
+                    with np.errstate(all="raise"):
+                        f, g, h = all_results(case.loss(reduction=reduction), y, p, w)
+                    assert g.shape == h.shape == shape
+                    assert g.dtype == h.dtype == dtype
+                    if reduction == "none":
+                        assert f.shape == shape
+                    elif reduction == "sum":
+                        assert f == 0.0
+                    else:
+                        assert np.isnan(f)
+    assert np.isnan(case.loss()([], []))
+
+
+@every_case
+def test_weights_that_sum_to_zero(case):
+    for w in ([0, 0, 0], [1, -1, 0]):
+        with np.errstate(all="raise"):
+            f, g, h = all_results(case.loss(), [0, 1, 1], [0.5, 0.25, 0.75], w)
+        assert np.isnan(f)
+        assert np.isnan(g).all()
+        assert np.isnan(h).all()
+        f, g, _ = all_results(case.loss(reduction="sum"), [0, 1, 1], [0.5, 0.25, 0.75], w)
+        assert np.isfinite(f)
+        assert np.isfinite(g).all()
+
+
+def test_pandas():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    rng = np.random.default_rng(1)
+    frame = pandas.DataFrame({"y": rng.integers(0, 2, 50), "p": rng.random(50),
+                              "w": rng.random(50).astype(np.float32), "q": rng.random(50)})
+    expected = all_results(LOSS, *(frame[c].to_numpy().copy() for c in "ypw"))
+    assert_same_bits(all_results(LOSS, frame["y"], frame["p"], frame["w"]), expected)
+    both = frame[["p", "q"]]
+    labels = np.ones((50, 2))
+    assert_same_bits(LOSS.grad(labels, both), LOSS.grad(labels, both.to_numpy().copy()))
+    nullable = pandas.Series([1, None], dtype="Int64")
+    if np.asarray(nullable).dtype == object:        # NA is an object, or NaN
+        with pytest.raises(TypeError, match="y_true"):
+            LOSS(nullable, [0.5, 0.5])
+    else:
+        assert np.isnan(LOSS(nullable, [0.5, 0.5]))
+    with pytest.raises(TypeError, match="y_true"):
+        LOSS(pandas.Series(["a", "b"]), [0.5, 0.5])
+
+
+def test_torch_tensors():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    p = torch.linspace(0, 2, 64, dtype=torch.float32)
+    y = torch.arange(64) % 2
+    expected = all_results(LOSS, y.numpy().copy(), p.numpy().copy())
+    assert_same_bits(all_results(LOSS, y, p), expected)
+    assert_same_bits(all_results(LOSS, y.bool(), p), expected)
+    assert isinstance(LOSS.grad(y, p), np.ndarray)
+    with pytest.raises(TypeError, match="y_pred"):
+        LOSS(y, p.clone().requires_grad_())
+    with pytest.raises(TypeError, match="y_pred"):
+        LOSS(y, p.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "jax"])
+def test_arrays_of_other_libraries(library):
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
+    y, p = np.array([0, 1, 1], np.int32), np.array([0.25, 0.5, 2.0], np.float32)
+    make = {"polars": lambda a: module.Series(a), "pyarrow": lambda a: module.array(a),
+            "jax": lambda a: module.numpy.asarray(a)}[library]
+    assert_same_bits(all_results(LOSS, make(y), make(p)), all_results(LOSS, y, p))
+
+
+# ---- refused ---------------------------------------------------------------------------------
+
+
+class Breaks:
+    """Something whose conversion fails."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("on the device")
+
+
+def sparse():
+    return pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
+
+
+REFUSED = {
+    "complex": lambda: np.ones(3, complex),
+    "complex64": lambda: np.ones(3, np.complex64),
+    "object": lambda: np.array([1, 2.0, None], object),
+    "objects that are numbers": lambda: np.array([1, 2, 3], object),
+    "decimal": lambda: [decimal.Decimal(1)] * 3,
+    "str": lambda: np.array(["1", "2", "3"]),
+    "bytes": lambda: np.array([b"1", b"2", b"3"]),
+    "list of str": lambda: ["0", "1", "1"],
+    "one str": lambda: "011",
+    "datetime": lambda: np.array(["2020-01-01"] * 3, "M8[D]"),
+    "timedelta": lambda: np.ones(3, "m8[s]"),
+    "python datetime": lambda: [datetime.datetime(2020, 1, 1)] * 3,
+    "long double": lambda: np.ones(3, np.longdouble),
+    "record": lambda: np.ones(3, [("a", "f4"), ("b", "f4")]),
+    "void": lambda: np.zeros(3, "V4"),
+    "masked": lambda: np.ma.array([1.0, 0.0, 1.0], mask=[0, 1, 0]),
+    "masked int": lambda: np.ma.array([1, 0, 1], mask=[1, 1, 1]),
+    "csr matrix": lambda: sparse().csr_matrix(np.ones((1, 3))),
+    "coo array": lambda: sparse().coo_array(np.ones((1, 3))),
+    "dict": lambda: {"a": 1},
+    "set": lambda: {0.0, 1.0},
+    "generator": lambda: (x for x in (1, 2)),
+    "function": lambda: len,
+    "fails to convert": Breaks,
+    "more than an int64": lambda: [2**70] * 3,
+}
+
+
+@every_entry
+@pytest.mark.parametrize("what", [*REFUSED, "None"])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_no_real_numbers(entry, what, position):
+    bad = None if what == "None" else REFUSED[what]()
+    if bad is None and position == 2:
+        assert entry([1.0], [0.5], None) is not False       # no weights
+        return
+    arguments = [np.ones(3), np.full(3, 0.5), np.ones(3)]
+    arguments[position] = bad
+    name = ["y_true", "y_pred", "sample_weight"][position]
+    with pytest.raises(TypeError, match=name):
+        entry(*arguments)
+
+
+if hasattr(np, "longdouble") and np.dtype(np.longdouble) == np.dtype(np.float64):
+    del REFUSED["long double"]      # it is float64 there
+
+
+def test_dtypes_are_checked_before_shapes():
+    for position, name in enumerate(["y_true", "y_pred", "sample_weight"]):
+        arguments = [np.ones(3), np.ones(4), np.ones(5)]
+        arguments[position] = np.ones(7, complex)
+        with pytest.raises(TypeError, match=name):
+            LOSS(*arguments)
+
+
+def test_masked_arrays_without_masked_elements():
+    y, p = np.ma.array([1.0, 0.0]), np.ma.array([0.5, 0.25], mask=[False, False])
+    assert_same_bits(all_results(LOSS, y, p), all_results(LOSS, y.data, p.data))
+    assert type(LOSS.grad(y, p)) is np.ndarray
+    with pytest.raises(TypeError, match=r"masked.*compressed"):
+        LOSS(y, np.ma.array([0.5, 0.25], mask=[True, False]))
+    with pytest.raises(TypeError, match=r"sparse.*toarray"):
+        LOSS([1.0], sparse().csr_matrix([[1.0]]))
+
+
+def test_ragged_lists():
+    with pytest.raises(ValueError, match="y_pred"):
+        LOSS([1, 0], [[1, 0], [1]])
+    with pytest.raises(ValueError, match="y_true"):
+        LOSS([[1, 0], [1]], [1, 0])
+
+
+@every_entry
+@pytest.mark.parametrize(("shape_y", "shape_p"), [
+    ((3,), (4,)), ((3, 1), (3,)), ((3,), (3, 1)), ((1,), (3,)), ((), (3,)), ((1,), ()),
+    ((2, 3), (3, 2)), ((0,), (1,)), ((0, 2), (2, 0)), ((3, 1), (1, 3))])
+def test_shapes_must_be_equal(entry, shape_y, shape_p):
+    with pytest.raises(ValueError, match="shape") as error:
+        entry(np.ones(shape_y), np.ones(shape_p))
+    message = str(error.value)
+    assert "y_true" in message
+    assert "y_pred" in message
+    assert str(shape_y) in message
+    assert str(shape_p) in message
+    if np.prod(shape_y) == np.prod(shape_p):
+        assert re.search("ravel|reshape", message), "names the cure"
+    with pytest.raises(ValueError, match="sample_weight") as error:
+        entry(np.ones(shape_p), np.ones(shape_p), np.ones(shape_y))
+    assert str(shape_y) in str(error.value)
+    assert str(shape_p) in str(error.value)
+
+
+def test_sample_weight_may_be_a_keyword_and_zero_weights_count():
+    y, p, w = [1.0, 0.0], [0.5, 0.5], [2.0, 0.0]
+    assert LOSS(y, p, sample_weight=w) == LOSS(y, p, w) == 0.25
+    assert LOSS.replace(reduction="sum_over_batch_size")(y, p, w) == 0.25
+    assert LOSS.replace(reduction="sum")(y, p, w) == 0.5
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.0, 2.5, "2", True, np.float64(1), [1], np.nan])
+def test_n_threads_must_be_a_count(bad):
+    y, p = [1.0], [0.5]
+    for function in (LOSS.value, LOSS.grad, LOSS.value_and_grad, LOSS.grad_and_hess, LOSS.partial,
+                     fl.contrastive_loss):
+        with pytest.raises(ValueError, match=r"n_threads must be None or an integer >= 1"):
+            function(y, p, n_threads=bad)
+    assert LOSS.value(y, p, n_threads=np.int8(2)) == LOSS.value(y, p, n_threads=10**6) == 0.25

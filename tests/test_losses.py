@@ -1,0 +1,149 @@
+"""Every loss is complete: class, function, oracle, kernel, tests, documentation."""
+
+import dataclasses
+import inspect
+import re
+
+import numpy as np
+import pytest
+from cases import CASES, seeded
+
+import fastloss as fl
+from fastloss import _level, reference
+
+CLASSES = {name: getattr(fl, name) for name in fl.__all__ if name.endswith("Loss")
+           and name != "Loss"}
+KERNELS = _level.kernels.bind.__signatures__
+
+
+def snake(name):
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def parameters_of(cls):
+    return {field.name: field.default for field in dataclasses.fields(cls)}
+
+
+def kernels_of(case):
+    """Return the names of the loops that the drawn parameters lead to."""
+    rng = seeded(case.name, "kernels")
+    return {case.loss(**case.parameters(rng))._kernel_parameters()[0] for _ in range(100)}
+
+
+every_loss = pytest.mark.parametrize("name", CLASSES)
+
+
+def test_all_losses_are_listed():
+    public = {name for name, value in vars(fl).items()
+              if isinstance(value, type) and issubclass(value, fl.Loss) and value is not fl.Loss}
+    assert public == set(CLASSES), "public classes and fastloss.__all__ differ"
+    assert fl.__all__ == sorted(fl.__all__)
+    for name in fl.__all__:
+        assert hasattr(fl, name), f"fastloss.__all__ names {name}, which does not exist"
+
+
+@every_loss
+def test_loss_has_a_test_case(name):
+    assert name in CASES, f"tests/cases.py has no row for {name}"
+
+
+def test_every_test_case_is_of_a_loss():
+    assert set(CASES) == set(CLASSES)
+
+
+@every_loss
+def test_loss_has_a_function(name):
+    function = getattr(fl, snake(name), None)
+    assert function is not None, f"fastloss has no {snake(name)}"
+    assert snake(name) in fl.__all__, f"fastloss.__all__ lacks {snake(name)}"
+    names = list(inspect.signature(function).parameters)
+    assert names[:2] == ["y_true", "y_pred"]
+    keywords = {key: value.default for key, value in inspect.signature(function).parameters.items()
+                if value.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert list(names[2:]) == list(keywords), "all but y_true and y_pred are keyword-only"
+    others = {key: keywords.pop(key) for key in ("sample_weight", "n_threads")}
+    assert others == {"sample_weight": None, "n_threads": None}
+    assert keywords == parameters_of(CLASSES[name]), f"parameters of {snake(name)} and {name}"
+
+
+@every_loss
+def test_loss_has_an_oracle(name):
+    oracle = getattr(reference, name, None)
+    assert oracle is not None, f"fastloss.reference has no {name}"
+    assert name in reference.__all__
+    assert snake(name) in reference.__all__
+    assert parameters_of(oracle) == parameters_of(CLASSES[name])
+    assert callable(getattr(reference, snake(name)))
+    assert "math" in (oracle.__doc__ or ""), f"reference.{name} does not say its formula"
+
+
+@every_loss
+def test_function_and_oracle_take_the_same_parameters(name):
+    case = CASES[name]
+    rng = seeded(name, "functions")
+    for _ in range(10):
+        parameters = case.parameters(rng)
+        assert set(parameters) == set(parameters_of(CLASSES[name])) - {"reduction"}, (
+            f"the row of {name} does not draw each parameter")
+        p = case.draw_p(rng, 50, parameters)
+        y = case.draw_y(rng, 50, p, False)
+        w = rng.random(50)
+        for reduction in ("mean", "sum", "sum_over_batch_size"):
+            options = {**parameters, "reduction": reduction}
+            got = getattr(fl, snake(name))(y, p, sample_weight=w, n_threads=1, **options)
+            assert got == case.loss(**options)(y, p, w) or np.isnan(got)
+            oracle = getattr(reference, snake(name))(y, p, sample_weight=w, **options)
+            same = case.reference(**options)(y, p, w)
+            assert oracle == same or np.isnan(same)
+            if np.isfinite(same):
+                assert abs(got - oracle) <= 1e-12 * abs(same)
+
+
+@every_loss
+def test_drawn_parameters_vary(name):
+    case = CASES[name]
+    rng = seeded(name, "vary")
+    draws = [case.parameters(rng) for _ in range(200)]
+    for key, default in parameters_of(CLASSES[name]).items():
+        if key != "reduction":
+            values = {draw[key] for draw in draws}
+            assert len(values) > 1, f"{name}.{key} is never drawn differently"
+            assert values != {default}
+
+
+@every_loss
+def test_loss_is_documented(name):
+    text = inspect.getdoc(CLASSES[name]) or ""
+    assert CLASSES[name].__doc__ != CLASSES[name].__base__.__doc__
+    bases = [cls for cls in CLASSES[name].__mro__ if cls not in (fl.Loss, object)]
+    assert any("References" in (cls.__doc__ or "") for cls in bases), f"{name} cites nothing"
+    assert re.search(r"math::|\||²|max\(|ln ", text), f"{name}'s docstring has no formula"
+    for key in parameters_of(CLASSES[name]):
+        assert re.search(rf"\b{key}\b", text), f"{name}'s docstring does not name {key}"
+    for section in ("Parameters", "Examples"):
+        assert re.search(rf"^{section}\n-+$", text, re.MULTILINE), f"{name} has no {section}"
+    function = inspect.getdoc(getattr(fl, snake(name))) or ""
+    for section in ("Parameters", "Returns", "Raises"):
+        assert re.search(rf"^{section}\n-+$", function, re.MULTILINE), f"{snake(name)}: {section}"
+
+
+@every_loss
+def test_loss_has_a_kernel(name):
+    missing = kernels_of(CASES[name]) - set(KERNELS)
+    assert not missing, f"_losses.pxd lacks {missing}"
+
+
+def test_every_kernel_is_tested():
+    used = set().union(*(kernels_of(case) for case in CASES.values()))
+    assert set(KERNELS) == used, f"kernels that no case leads to: {set(KERNELS) - used}"
+
+
+def test_textbooks_are_those_of_the_oracle():
+    # a row copied from another loss, with its formula forgotten, would be seen here
+    for case in CASES.values():
+        rng = seeded(case.name, "row")
+        parameters = case.parameters(rng)
+        p = np.abs(case.draw_p(rng, 1, parameters)) % 0.4 + 0.3
+        value = case.reference(**parameters, reduction="none").value(np.ones(1), p)
+        textbook = float(case.textbook(parameters, 1.0, p[0]))
+        assert abs(value[0] - textbook) <= 1e-12 * abs(textbook)
