@@ -56,7 +56,7 @@ def choice(*options: Any) -> Check:
     def check(name: str, value: Any) -> Any:
         for option in options:
             kind = str if isinstance(option, str) else numbers.Real
-            if isinstance(value, kind) and not isinstance(value, bool) and value == option:
+            if not isinstance(value, bool) and isinstance(value, kind) and value == option:
                 return option
         raise ValueError(f"{name} must be {listed}, got {value!r}")
 

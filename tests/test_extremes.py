@@ -223,6 +223,22 @@ def test_log_loss_is_not_clipped_on_its_edges(dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("eps", [1e-50, 1e-300, 1e-45, 3e-46, 1e-40])
+def test_eps_below_the_range_of_float32_still_clips(dtype, eps):
+    loss = fl.LogLoss(eps=eps, reduction="none")
+    for outside in (0.0, 1.0, np.inf):
+        y, p = np.array([1, 0, 1, 0]), np.array([-outside, 1 + outside] * 2, dtype)[[0, 1, 1, 0]]
+        f, g, h = all_results(loss, y, p)
+        assert np.isfinite(f).all(), f
+        assert f[0] == f[1]
+        assert 80 < f[0] <= -np.log(eps) * (1 + 1e-6)
+        assert (f[2:] <= 1e-30).all()
+        assert_ulp(np.stack([g, h]), np.zeros((2, 4)), 0)
+        value = loss.replace(reduction="sum")(y[:2], p[:2])
+        assert abs(value - 2 * float(f[0])) <= 3e-7 * value
+
+
+@every_dtype
 def test_log_loss_of_tiny_probabilities_is_not_rounded_to_zero(dtype):
     p = np.array([1e-4, 1e-8, 1e-12, 1e-30], dtype)
     f = fl.LogLoss(eps=0, reduction="none").value(np.zeros(4), p)

@@ -199,6 +199,8 @@ REFUSED = {
     "fails to convert": Breaks,
     "more than an int64": lambda: [2**70] * 3,
 }
+if np.dtype(np.longdouble).itemsize == 8:
+    del REFUSED["long double"]      # it is float64 there
 
 
 @every_entry
@@ -207,17 +209,13 @@ REFUSED = {
 def test_no_real_numbers(entry, what, position):
     bad = None if what == "None" else REFUSED[what]()
     if bad is None and position == 2:
-        assert entry([1.0], [0.5], None) is not False       # no weights
+        assert repr(entry([1.0], [0.5], None)) == repr(entry([1.0], [0.5]))     # no weights
         return
     arguments = [np.ones(3), np.full(3, 0.5), np.ones(3)]
     arguments[position] = bad
     name = ["y_true", "y_pred", "sample_weight"][position]
     with pytest.raises(TypeError, match=name):
         entry(*arguments)
-
-
-if hasattr(np, "longdouble") and np.dtype(np.longdouble) == np.dtype(np.float64):
-    del REFUSED["long double"]      # it is float64 there
 
 
 def test_dtypes_are_checked_before_shapes():

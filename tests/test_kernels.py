@@ -11,7 +11,7 @@ import fastloss as fl
 SMALL = [*range(19), 31, 32, 33, 47, 63, 64, 65, 95, 127, 128, 129, 130]
 LARGE = [*(k + d for k in (1024, 2048, 8192, 16384) for d in (-1, 0, 1)), 8192 + 1023, 8192 + 1025,
          3 * 8192 + 7, 65535, 65536, 65537, 100_003]
-HARD = ["?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d"]
+LETTERS = ["?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d"]
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -200,14 +200,14 @@ def test_labels_of_all_dtypes_give_the_same_bits(case, dtype, size):
     loss = case.loss(**parameters, reduction=str(rng.choice(REDUCTIONS)))
     expected = all_results(loss, y, p)
     expected_w = all_results(loss, y, p, w)
-    for letter in HARD:
+    for letter in LETTERS:
         assert_same_bits(all_results(loss, y.astype(letter), p), expected, f"labels {letter}")
         got = all_results(loss, y, p, w.astype(letter))
         assert_same_bits(got, expected_w, f"weights {letter}")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, *DTYPES])
-@pytest.mark.parametrize("letter", HARD)
+@pytest.mark.parametrize("letter", LETTERS)
 def test_labels_are_rounded_once_as_numpy_does(dtype, letter):
     # |y - 0| shows the number that was read
     if letter in "efd":

@@ -330,3 +330,15 @@ def test_empty_out(case):
     assert got[0] is a
     assert got[1] is b
     assert case.loss().grad(a, a, out=a) is a
+
+
+@every_case
+@pytest.mark.parametrize("shape", [(), (1,) * 64, (1,) * 63 + (3,)])
+def test_out_of_none_and_of_most_dimensions(case, shape):
+    y, p = np.ones(shape), np.full(shape, 0.25)
+    expected = all_results(case.loss(reduction="none"), y, p)
+    g, h = np.zeros(shape), np.zeros(shape)
+    got = case.loss(reduction="none").grad_and_hess(y, p, out=(g, h))
+    assert got[0] is g
+    assert got[1] is h
+    assert_same_bits(got, expected[1:])

@@ -153,7 +153,7 @@ def test_order_of_the_settings(tmp_path):
     assert count(tmp_path, FASTLOSS_NUM_THREADS="") == count(tmp_path)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "\N{SUPERSCRIPT TWO}"])
 def test_invalid_environment_is_named(value, tmp_path):
     code = """
 try:
