@@ -6,6 +6,7 @@ predictions, and the chain rule carries that gradient back to the parameters.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ Objective = Callable[[Any, Array], tuple[float, Array]]
 HELD_OUT = 0.3  # of the data
 
 
-class Model:
+class Model(ABC):
     """A data set, split, and a linear model of it.
 
     Attributes
@@ -45,17 +46,17 @@ class Model:
     sizes: dict[str, int]
     start: Array
 
+    @abstractmethod
     def value_and_grad(self, loss: Any, w: Array) -> tuple[float, Array]:
         """Return the objective at the parameters w and its gradient, from the training data."""
-        raise NotImplementedError
 
     def stages(self) -> Sequence[Objective]:
         """Return what is minimised, one after the other, each from where the last one ended."""
         return [self.value_and_grad]
 
+    @abstractmethod
     def measure(self, w: Array) -> dict[str, float]:
         """Return how good the parameters are on the held-out data."""
-        raise NotImplementedError
 
 
 class PairVerification(Model):

@@ -49,7 +49,7 @@ def _quota():
                 limits.append([_read(f"{folder}/cpu.cfs_quota_us"),
                                _read(f"{folder}/cpu.cfs_period_us")])
     cpus = [-(-int(limit[0]) // int(limit[1])) for limit in limits
-            if len(limit) == 2 and limit[0].isdigit() and limit[1].isdigit()]
+            if len(limit) == 2 and limit[0].isdecimal() and limit[1].isdecimal()]
     return max(1, min(cpus)) if cpus else None
 
 
@@ -133,7 +133,7 @@ def _from_environment():
     text = os.environ.get("FASTLOSS_NUM_THREADS")
     if not text:
         return None
-    if text.strip().isdigit() and int(text) >= 1:
+    if text.strip().isdecimal() and int(text) >= 1:
         return int(text)
     raise ValueError(f"FASTLOSS_NUM_THREADS must be an integer >= 1, got {text!r}")
 

@@ -250,7 +250,10 @@ class LogLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         parameters = {"clipped": math.nan if self.eps == 0 else 0.0}
         for suffix, dtype in (("", np.float64), ("32", np.float32)):
-            eps = float(np.finfo(dtype).eps) if self.eps == "auto" else float(dtype(self.eps))
+            kind = np.finfo(dtype)
+            eps = float(kind.eps) if self.eps == "auto" else float(dtype(self.eps))
+            if self.eps:  # an eps below the range of float32 clips at its least number
+                eps = max(eps, float(kind.smallest_subnormal))
             parameters["eps" + suffix] = eps
             parameters["log_eps" + suffix] = math.log(eps) if eps else math.nan
             parameters["log1m_eps" + suffix] = math.log1p(-eps) if eps else math.nan

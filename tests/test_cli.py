@@ -121,6 +121,21 @@ def two_iterations(monkeypatch, tasks):
     monkeypatch.setattr(compare, "models", lambda seed, quick: tasks)
 
 
+def test_each_model_is_fitted_with_both_engines(monkeypatch, two_iterations):
+    used = []
+
+    def fit(model, loss, iterations, progress=None):
+        used.append((type(loss).__module__.removeprefix("fastloss."), iterations))
+        return compare.Fit(model.start, 1.0, {}, 0, 0, 0.0, 1.0)
+
+    monkeypatch.setattr(compare, "fit", fit)
+    done = []
+    compare.run(progress=lambda what, part: done.append(part))
+    assert used == [("pointwise", 2), ("reference", 2), ("pointwise", 0)] * 5  # 0: the start
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0.0, 1.0)
+
+
 def test_main_in_this_process(tmp_path, monkeypatch, capsys, two_iterations):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["compare", "--quick"]) == 0

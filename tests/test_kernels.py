@@ -187,6 +187,30 @@ def test_threads_and_outputs_give_the_same_bits(case, dtype, size, reduction):
             assert_same_bits((value, g), expected[:2], "out of value_and_grad")
 
 
+@every_dtype
+def test_threads_give_the_same_bits_of_sums_that_cancel(dtype):
+    # sums that keep their rounding errors hide their order, but for these
+    rng = seeded("cancel", dtype)
+    for n in (20_000, 70_001, 300_000):
+        third = n // 3
+        p = rng.random(third).astype(dtype)
+        large = rng.random(third) * 10.0 ** rng.uniform(10, 25, size=third)
+        order = rng.permutation(3 * third)
+        p = np.tile(p, 3)[order]
+        w = np.concatenate([large, -large, rng.random(third)])[order]
+        y = np.zeros(p.size)
+        loss = fl.AbsoluteLoss(reduction="sum")
+        expected = loss.partial(y, p, w, n_threads=1)
+        assert expected.loss_sum != 0
+        for n_threads in (2, 3, 5, 7, 1):
+            part = loss.partial(y, p, w, n_threads=n_threads)
+            assert part == expected
+            for reduction in ("mean", "sum"):
+                grads = [loss.replace(reduction=reduction).grad(y, p, w, n_threads=k)
+                         for k in (1, n_threads)]
+                assert_same_bits(grads[1], grads[0])
+
+
 @every_case
 @every_dtype
 @pytest.mark.parametrize("size", [3, 1024, 8193])

@@ -223,6 +223,8 @@ if kind == "strided":
     y, p = np.zeros((n, 2), np.int8)[:, 0], np.full((n, 2), 0.25, np.float32)[:, 1]
 elif kind == "swapped":
     p = p.astype(">f4")
+elif kind == "subclass":        # as memmap, Series and tensors: arrays that are not exactly one
+    y, p = (a.view(type("Array", (np.ndarray,), {})) for a in (y, p))
 elif kind == "weights":
     w = np.full(n, 2, np.uint16)
 elif kind == "fortran":
@@ -242,7 +244,8 @@ print(peak, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 """
 
 
-@pytest.mark.parametrize("kind", ["plain", "half", "strided", "swapped", "weights", "fortran"])
+@pytest.mark.parametrize("kind", ["plain", "half", "strided", "swapped", "weights", "fortran",
+                                  "subclass"])
 @pytest.mark.parametrize("name", ["ContrastiveLoss", "LogLoss"])
 def test_nothing_is_copied_whole(kind, name, tmp_path):
     pytest.importorskip("resource", reason="peak memory is not measured on this platform")

@@ -27,7 +27,7 @@ def minimax(function, weight, low, high, degree, nodes=160, rounds=40):
                 for j in range(degree + 1):
                     gram[i, j] += share * scale**2 * powers[i] * powers[j]
         coefficients = mp.lu_solve(gram, right)
-        error = [abs(scale * (value - mp.polyval(list(coefficients)[::-1], v)))
+        error = [abs(scale * (value - mp.fsum(c * v**k for k, c in enumerate(coefficients))))
                  for v, value, scale in zip(x, f, w, strict=True)]
         lawson = [share * e for share, e in zip(lawson, error, strict=True)]
         total = mp.fsum(lawson)
