@@ -1,4 +1,4 @@
-"""Polynomial coefficients of the logarithms in fastloss/_simd.h.
+"""Polynomial coefficients of the functions in fastloss/_simd.h.
 
 Minimax fits in the weight that makes the error of the result relative, by Lawson's
 algorithm: least squares in 60 digits, weights multiplied by the error until it is level. Prints
@@ -51,8 +51,18 @@ def log_double():
     return minimax(function, lambda z: z, high / 10**6, high, 6)
 
 
+def exp(degree):
+    """(e^r - 1 - r) / r^2 on [-ln 2 / 2, ln 2 / 2], with a margin for the rounding of r / ln 2."""
+    high = mp.log(2) / 2 * mp.mpf("1.001")
+    return minimax(lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.exp(r),
+                   -high, high, degree)
+
+
+POLYNOMIALS = {"LOGF": log_float, "LOG": log_double, "EXPF": lambda: exp(4), "EXP": lambda: exp(9)}
+
 if __name__ == "__main__":
-    for name, (coefficients, error) in (("LOGF", log_float()), ("LOG", log_double())):
+    for name, derive in POLYNOMIALS.items():
+        coefficients, error = derive()
         print(f"/* largest relative error {mp.nstr(error, 3)} */")
         for k, c in enumerate(coefficients):
-            print(f"#define {name}_{k} {mp.nstr(c, 19)}" + ("f" if name == "LOGF" else ""))
+            print(f"#define {name}_{k} {mp.nstr(c, 19)}" + ("f" if name.endswith("F") else ""))
