@@ -1,6 +1,6 @@
-.PHONY: check lint test vectorised bench
+.PHONY: check lint test vectorised levels bench
 
-check: lint vectorised test
+check: lint vectorised levels test
 
 lint:
 	ruff check .
@@ -8,6 +8,9 @@ lint:
 
 vectorised:
 	python .ci/vectorised.py
+
+levels:
+	python .ci/levels.py
 
 test:
 	pytest -q

@@ -5,7 +5,7 @@ from importlib.machinery import PathFinder as _PathFinder
 from importlib.util import module_from_spec as _module_from_spec
 from pathlib import Path as _Path
 
-from fastloss._version import __version__
+from fastloss._version import __version__ as __version__
 
 if _PathFinder.find_spec("fastloss._call", list(__path__)) is None:
     # Python was started in a checkout whose modules are not compiled, and found this folder
@@ -21,37 +21,18 @@ if _PathFinder.find_spec("fastloss._call", list(__path__)) is None:
     _sys.modules["fastloss"] = _module_from_spec(_installed)
     _installed.loader.exec_module(_sys.modules["fastloss"])
 
-from fastloss._base import Loss, Partial
-from fastloss._config import show_config
-from fastloss._threads import get_num_threads, set_num_threads
-from fastloss.pointwise import (
-    AbsoluteLoss,
-    ContrastiveLoss,
-    LogLoss,
-    QualityLoss,
-    SquaredLoss,
-    absolute_loss,
-    contrastive_loss,
-    log_loss,
-    quality_loss,
-    squared_loss,
-)
+from fastloss import pointwise, rowwise
+from fastloss._base import Loss as Loss
+from fastloss._base import Partial as Partial
+from fastloss._config import show_config as show_config
+from fastloss._threads import get_num_threads as get_num_threads
+from fastloss._threads import set_num_threads as set_num_threads
+from fastloss.pointwise import *
+from fastloss.rowwise import *
 
-__all__ = [
-    "AbsoluteLoss",
-    "ContrastiveLoss",
-    "LogLoss",
-    "Loss",
-    "Partial",
-    "QualityLoss",
-    "SquaredLoss",
-    "__version__",
-    "absolute_loss",
-    "contrastive_loss",
-    "get_num_threads",
-    "log_loss",
-    "quality_loss",
-    "set_num_threads",
-    "show_config",
-    "squared_loss",
+# Set this way because type checkers take a star import for a re-export unless they see an
+# `__all__`, of which they understand lists of literals only.
+globals()["__all__"] = [
+    "Loss", "Partial", "__version__", "get_num_threads", "set_num_threads", "show_config",
+    *pointwise.__dict__["__all__"], *rowwise.__all__,
 ]

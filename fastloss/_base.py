@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,11 +28,14 @@ L = TypeVar("L", bound="Loss")
 # ---- parameters -------------------------------------------------------------------------
 
 
-def number(low: float = -math.inf, high: float = math.inf, *, open_high: bool = False) -> Check:
-    """Return a check for a finite number in [low, high], or in [low, high)."""
+def number(
+    low: float = -math.inf, high: float = math.inf, *,
+    open_low: bool = False, open_high: bool = False,
+) -> Check:
+    """Return a check for a finite number from low to high, both included unless open."""
     wanted = "a finite number"
     if low > -math.inf:
-        wanted += f" >= {low:g}"
+        wanted += f" {'>' if open_low else '>='} {low:g}"
     if high < math.inf:
         wanted += f" and {'<' if open_high else '<='} {high:g}"
 
@@ -42,9 +45,27 @@ def number(low: float = -math.inf, high: float = math.inf, *, open_high: bool = 
                 x = float(value)
             except OverflowError:  # an integer beyond every float
                 x = math.inf
-            if math.isfinite(x) and low <= x <= high and not (open_high and x == high):
+            if (math.isfinite(x) and low <= x <= high
+                    and not (open_low and x == low) and not (open_high and x == high)):
                 return x
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+    return check
+
+
+def outside(low: float, high: float) -> Check:
+    """Return a check for a finite number that is not between low and high."""
+    check_number = number()
+
+    def check(name: str, value: Any) -> float:
+        try:
+            x: float = check_number(name, value)
+        except ValueError:
+            x = math.nan
+        if x <= low or x >= high:
+            return x
+        raise ValueError(
+            f"{name} must be a finite number <= {low:g} or >= {high:g}, got {value!r}")
 
     return check
 
@@ -55,12 +76,19 @@ def choice(*options: Any) -> Check:
 
     def check(name: str, value: Any) -> Any:
         for option in options:
-            kind = str if isinstance(option, str) else numbers.Real
+            kind = numbers.Real if isinstance(option, numbers.Real) else type(option)
             if not isinstance(value, bool) and isinstance(value, kind) and value == option:
                 return option
         raise ValueError(f"{name} must be {listed}, got {value!r}")
 
     return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check for a bool."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def either(special: Any, check: Check) -> Check:
@@ -91,17 +119,33 @@ REDUCTION = choice("mean", "sum", "none", "sum_over_batch_size")
 
 
 class Interval(NamedTuple):
-    """A closed range of valid values and what is in it."""
+    """A range of valid values, closed unless said otherwise, and what is in it."""
 
     low: float
     high: float
     what: str
+    open_low: bool = False
+    ends_only: bool = False
+
+    def holds(self, values: Array) -> Array:
+        """Return which values are finite and in the range."""
+        if self.ends_only:
+            at_an_end: Array = (values == self.low) | (values == self.high)
+            return at_an_end
+        above = values > self.low if self.open_low else values >= self.low
+        held: Array = np.isfinite(values) & above & (values <= self.high)
+        return held
 
 
 REALS = Interval(-math.inf, math.inf, "finite numbers")
 PROBABILITIES = Interval(0.0, 1.0, "probabilities in [0, 1]")
+TARGET_PROBABILITIES = Interval(0.0, 1.0, "target probabilities in [0, 1]")
 LABELS = Interval(0.0, 1.0, "labels in [0, 1], where 0 and 1 are the classes")
+SIGNS = Interval(-1.0, 1.0, "labels -1 and 1", ends_only=True)
 DISTANCES = Interval(0.0, math.inf, "distances >= 0")
+COUNTS = Interval(0.0, math.inf, "numbers >= 0")
+AMOUNTS = Interval(0.0, math.inf, "numbers > 0", open_low=True)
+ABOVE_MINUS_ONE = Interval(-1.0, math.inf, "numbers > -1", open_low=True)
 WEIGHTS = Interval(0.0, math.inf, "weights >= 0")
 
 
@@ -112,7 +156,7 @@ def check_values(name: str, array: Array, domain: Interval) -> None:
                        op_dtypes=[np.dtype(np.float64)], buffersize=8192)
     block: Array
     for block in blocks:  # type: ignore[assignment]
-        wrong = ~(np.isfinite(block) & (block >= domain.low) & (block <= domain.high))
+        wrong = ~domain.holds(block)
         count = int(np.count_nonzero(wrong))
         if count and not bad:
             at = int(np.argmax(wrong))
@@ -137,9 +181,11 @@ class Loss:
     """
 
     reduction: Reduction
-    _labels: ClassVar[Interval] = REALS
-    _predictions: ClassVar[Interval] = REALS
     _kernel: _call.Kernel
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        """Return what targets and predictions are meant to be."""
+        return REALS, REALS
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         """Return the loss's name in the compiled list of losses and its parameters there."""
@@ -149,8 +195,10 @@ class Loss:
         for item in fields(self):  # type: ignore[arg-type]
             value = item.metadata["check"](item.name, getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-        kernel = _call.Kernel(*self._kernel_parameters(), self.reduction)
-        object.__setattr__(self, "_kernel", kernel)
+        object.__setattr__(self, "_kernel", self._make_kernel())
+
+    def _make_kernel(self) -> _call.Kernel:
+        return _call.Kernel(*self._kernel_parameters(), self.reduction)
 
     def _parameters(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
@@ -342,8 +390,9 @@ class Loss:
             weight is negative; with the count, and the index and value of the first.
         """
         y, p, w = _call.read_inputs(y_true, y_pred, sample_weight)
-        check_values("y_true", y, self._labels)
-        check_values("y_pred", p, self._predictions)
+        targets, predictions = self._domains()
+        check_values("y_true", y, targets)
+        check_values("y_pred", p, predictions)
         if w is not None:
             check_values("sample_weight", w, WEIGHTS)
 

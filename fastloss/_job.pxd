@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""What `_call` hands to the kernels: one job, described in plain C."""
+"""What `_call` and `_rows` hand to the kernels: one job, described in plain C."""
+from fastloss._probability cimport Log
 
 cdef enum:
     BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
@@ -9,6 +10,10 @@ cdef enum:
     FACTORS = 32       # multiplied before the log is taken; LANES * FACTORS divides BLOCK
     MAX_TASKS = 1024   # partial sums kept at a time, whatever the size
     MAX_DIMS = 64      # NumPy's own limit
+    TURNED = 256       # classes up to which LANES rows are worked on side by side
+    TILES = 8          # tiles that are worked on together
+    TOGETHER = 8192    # scores that are worked on together, more for LANES rows of many classes
+    PANEL = 64         # groups of LANES classes between two passes; a multiple of DEPTH
 
 # Element types, by what reading them takes. bool is UINT8.
 cdef enum ElementType:
@@ -36,7 +41,7 @@ ctypedef struct Bound:
     Map64 map64[N_OUTPUTS]
     Sum32 sum32                    # NULL: element by element
     Sum64 sum64
-    double parameters[8]
+    double parameters[12]
 
 # An array of the user's. Strides are in bytes, in the job's order of dimensions.
 ctypedef struct Operand:
@@ -75,3 +80,29 @@ ctypedef struct Sums:
     Sum weight
 
 ctypedef void (*Runner)(const Job *job, Sums *total) noexcept nogil
+
+# A row-wise loss. `vectors` describes what there is one of per row: labels, weights, element
+# losses, by strides[0]; its p, g and h, and with `soft` y, are matrices: strides[0] is from row
+# to row, strides[1] from class to class.
+ctypedef struct RowJob:
+    Job vectors
+    Py_ssize_t classes
+    bint soft                      # y holds targets of every class, not class numbers
+    bint dense                     # every class has a target: soft ones, or smoothed
+    bint logits                    # else probabilities
+    double smoothing
+    double ignored                 # a class number; NaN for none
+    const double *class_weights    # NULL: all 1
+    Log clip                       # of probabilities
+    Py_ssize_t together            # rows staged at a time
+    char *scratch                  # `scratch_size` bytes for each thread
+    Py_ssize_t scratch_size
+
+# What the labels and weights alone say.
+ctypedef struct Survey:
+    Sum weight                     # of the rows that count, with the weights of their classes
+    Py_ssize_t count               # rows that count
+    Py_ssize_t bad                 # first row whose label is none; -1
+
+ctypedef void (*RowRunner)(const RowJob *job, Sums *total) noexcept nogil
+ctypedef void (*Surveyor)(const RowJob *job, Survey *survey) noexcept nogil

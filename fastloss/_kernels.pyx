@@ -12,8 +12,8 @@ C. Same sums for every thread count. A chunk of CHUNK elements, by index, is sum
    chunks in tasks whose number depends on the size alone, tasks in order. Threads only
    decide who computes a task. From the panels on every addition keeps its rounding error,
    so a sum in another order agrees to the last bit or so.
-D. A sum of logs is the log of a product. A loss that is minus the log of a factor, for labels
-   0 and 1, needs one log per FACTORS elements for its sum (`sum_logs`), and falls back to
+D. A sum of logs is the log of a product. A loss that is the log of a factor needs one
+   log per FACTORS elements for its sum (`sum_logs`), and falls back to
    element by element, block by block, where that is not exact.
 E. gcc vectorises sums only when told to reassociate. Explicit lanes need no such
    permission and give the same bits at every vector width.
@@ -25,7 +25,9 @@ from libc.string cimport memcpy, memset
 
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sum, Sums, BLOCK, CHUNK,
                             DEPTH, LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
-from fastloss._losses cimport Loss, LossOfFactor, fl_log, log_factor, real, sample
+from fastloss._losses cimport Loss, sample
+from fastloss._math cimport log_, real
+from fastloss._probability cimport LossOfFactor, has_factor, log_factor, log_sign
 from fastloss._staging cimport fetch, flush
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
@@ -72,48 +74,46 @@ cdef inline double fold(double *lanes) noexcept nogil:
 
 cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, const real *p,
                    double *total) noexcept nogil:
-    """Sum of minus the logs of a block's factors, as the log of their products.
+    """Sum of a block's losses, each a linear part and the log of a factor, by products.
 
-    Not for soft labels, nor NaN. Factors close to 1 carry too few digits of what they lack
-    to 1: not for a small mean. Nor for products that come close to underflow.
+    Not for NaN, which stands for soft labels too. Factors close to 1 carry too few digits of
+    what they lack to 1: not for a small mean. Nor for products that come close to underflow.
     """
     cdef LossOfFactor c = parameters[0]
     cdef double product[LANES]
     cdef double result[LANES]
-    cdef double soft[LANES]
     cdef double least[LANES]
-    cdef double any_soft = 0
+    cdef double linear
     cdef double least_product = 1
-    cdef double label
+    cdef double least_mean = 1e-6 if real is float else 1e-2
     cdef Py_ssize_t i, k, group
     cdef Py_ssize_t rounds = n // LANES
+    if not has_factor(&c):
+        return False
     for k in range(LANES):
         result[k] = 0
-        soft[k] = 0
         least[k] = 1
     for group in range((rounds + FACTORS - 1) // FACTORS):
         for k in range(LANES):
             product[k] = 1
         for i in range(group * FACTORS, min((group + 1) * FACTORS, rounds)):
             for k in range(LANES):
-                label = y[i * LANES + k]
-                soft[k] += fabs(label - label * label)
-                product[k] *= log_factor[LossOfFactor, real](&c, y[i * LANES + k], p[i * LANES + k])
+                product[k] *= log_factor[LossOfFactor, real](&c, y[i * LANES + k],
+                                                             p[i * LANES + k], &linear)
+                result[k] += linear
         for k in range(LANES):
-            result[k] -= fl_log(product[k])
-            least[k] = product[k] if product[k] < least[k] else least[k]
+            result[k] += log_sign(&c) * log_(product[k])
+            least[k] = least[k] if product[k] >= least[k] else product[k]
     product[0] = 1
     for i in range(rounds * LANES, n):
-        label = y[i]
-        soft[0] += fabs(label - label * label)
-        product[0] *= log_factor[LossOfFactor, real](&c, y[i], p[i])
-    result[0] -= fl_log(product[0])
-    least[0] = product[0] if product[0] < least[0] else least[0]
+        product[0] *= log_factor[LossOfFactor, real](&c, y[i], p[i], &linear)
+        result[0] += linear
+    result[0] += log_sign(&c) * log_(product[0])
+    least[0] = least[0] if product[0] >= least[0] else product[0]
     for k in range(LANES):
-        any_soft += soft[k]
-        least_product = least[k] if least[k] < least_product else least_product
+        least_product = least_product if least[k] >= least_product else least[k]
     total[0] = fold(result)
-    return any_soft == 0 and least_product > 1e-290 and total[0] > 0.01 * n
+    return least_product > 1e-290 and total[0] > least_mean * n
 
 
 cdef inline void multiply(Py_ssize_t n, const real *w, double scale, real *a) noexcept nogil:
@@ -289,3 +289,7 @@ def bind(Loss parameters):
 
 
 RUN = PyCapsule_New(<void *>run, "fastloss.run", NULL)
+
+include "_rowwise.pxi"
+include "_rowtasks.pxi"
+include "_mathematics.pxi"

@@ -2,4 +2,5 @@ from types import ModuleType
 
 AVAILABLE: list[str]
 LEVEL: str
+MODULES: dict[str, str]
 kernels: ModuleType

@@ -11,7 +11,7 @@ from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t,
 from libc.string cimport memcpy
 from fastloss._job cimport (Job, Operand, ElementType, BLOCK, MAX_DIMS, UINT8, INT8, UINT16,
                             INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64)
-from fastloss._losses cimport real
+from fastloss._math cimport real
 
 ctypedef fused bits:
     uint8_t

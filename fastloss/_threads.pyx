@@ -7,13 +7,14 @@ cdef extern from *:
     """
     #ifdef _OPENMP
     #include <omp.h>
+    #define FL_OPENMP _OPENMP
     #else
     static int omp_get_max_threads(void) { return 1; }
-    #define _OPENMP 0
+    #define FL_OPENMP 0
     #endif
     """
     int omp_get_max_threads() nogil
-    const int _OPENMP
+    const int FL_OPENMP
 
 # Below this many elements a team takes longer to wake than the work takes.
 cdef enum:
@@ -21,7 +22,7 @@ cdef enum:
 
 cdef object chosen = None        # set_num_threads
 cdef bint forked = False
-OPENMP = _OPENMP                 # date of the OpenMP specification; 0: built without
+OPENMP = FL_OPENMP               # date of the OpenMP specification; 0: built without
 
 
 def _read(path):

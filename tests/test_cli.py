@@ -125,7 +125,7 @@ def test_each_model_is_fitted_with_both_engines(monkeypatch, two_iterations):
     used = []
 
     def fit(model, loss, iterations, progress=None):
-        used.append((type(loss).__module__.removeprefix("fastloss."), iterations))
+        used.append((type(loss).__module__.split(".")[1], iterations))
         return compare.Fit(model.start, 1.0, {}, 0, 0, 0.0, 1.0)
 
     monkeypatch.setattr(compare, "fit", fit)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, neighbours, seeded
+from cases import CASES, DTYPES, LABELS, neighbours, seeded
 from numerics import all_results, assert_same_bits, assert_ulp
 
 import fastloss as fl
@@ -13,7 +13,6 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 HUGE = [1e3, 1e15, 1e30, np.inf]
-LABELS = {"classes": [0.0, 1.0, 0.5, 1e-6, 1 - 2**-20], "reals": [0.0, 1.0, -2.5, 1e30, -np.inf]}
 
 
 def special_numbers(case, parameters, dtype):
@@ -69,7 +68,7 @@ def test_entry_points_agree_at_extremes(case, dtype, seed):
         ours = np.sign(got[~tame])
         wrong = (ours != sign) & ~(np.isnan(ours) & np.isnan(sign))
         least = np.abs(wanted[~tame]) <= 4 * float(np.finfo(dtype).smallest_subnormal)
-        wrong &= ~(least & (ours == 0))
+        wrong &= ~(least & (np.abs(got[~tame]) <= 4 * float(np.finfo(dtype).smallest_subnormal)))
         assert not wrong.any(), (what, parameters, y[~tame][wrong], p[~tame][wrong],
                                  got[~tame][wrong], wanted[~tame][wrong])
     # each element alone, in a vector's tail and in its middle: the same bits

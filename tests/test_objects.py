@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import CASES, REDUCTIONS, draw, seeded, weights
+from cases import CASES, REDUCTIONS, draw, seeded, snake, weights
 from numerics import assert_same_bits, assert_ulp
 
 import fastloss as fl
@@ -39,7 +39,7 @@ BAD_PARAMETERS = [
 
 @pytest.mark.parametrize(("name", "parameter", "values", "message"), BAD_PARAMETERS)
 def test_parameters_are_checked(name, parameter, values, message):
-    function = getattr(fl, re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+    function = getattr(fl, snake(name))
     for value in values:
         wanted = f"^({message}){re.escape(repr(value))}$"
         with pytest.raises(ValueError, match=wanted):
@@ -165,8 +165,9 @@ def test_reductions_are_those_of_the_table(case, kind, n):
 @pytest.mark.parametrize("reduction", ["mean", "sum", "sum_over_batch_size"])
 def test_parts_add_up(case, reduction):
     rng = seeded(case.name, reduction, "parts")
-    loss = case.loss(reduction=reduction)
-    y, p = draw(case, rng, 3000, np.float64, case.parameters(rng))
+    parameters = case.parameters(rng) | case.tame
+    loss = case.loss(**parameters, reduction=reduction)
+    y, p = draw(case, rng, 3000, np.float64, parameters)
     w = rng.random(3000)
     for weight in (None, w):
         parts = [loss.partial(y[s], p[s], None if weight is None else weight[s])
@@ -175,7 +176,9 @@ def test_parts_add_up(case, reduction):
         whole = loss.partial(y, p, weight)
         assert total.count == whole.count == 3000
         assert abs(total.weight_sum - whole.weight_sum) <= 1e-13 * whole.weight_sum
-        assert abs(total.result() - loss(y, p, weight)) <= 1e-13 * loss(y, p, weight)
+        size = np.abs(loss.replace(reduction="none")(y, p, weight)).sum()
+        size /= {"mean": total.weight_sum, "sum": 1, "sum_over_batch_size": 3000}[reduction]
+        assert abs(total.result() - loss(y, p, weight)) <= 1e-13 * size
         assert total.loss == loss
         assert sum(parts[1:], parts[0]) == total
         assert pickle.loads(pickle.dumps(total)) == total
@@ -216,9 +219,13 @@ SUSPICIOUS = [
 
 @pytest.mark.parametrize(("name", "where", "values", "message"), SUSPICIOUS)
 def test_check_names_what_is_suspicious(name, where, values, message):
-    arguments = {"y_true": GOOD["y"], "y_pred": GOOD["p"], "sample_weight": np.ones(4)}
     loss = getattr(fl, name)()
+    y = {"labels -1 and 1": 2 * np.round(GOOD["y"]) - 1, "numbers > 0": GOOD["y"] + 1}
+    arguments = {"y_true": y.get(loss._domains()[0].what, GOOD["y"]), "y_pred": GOOD["p"],
+                 "sample_weight": np.ones(4)}
     assert loss.check(**arguments) is None
+    if where == "y_true" and loss._domains()[0].what == "labels -1 and 1":
+        values = [1, values[1], values[2], -1]
     for array in (np.array(values), np.repeat(np.array(values), 2)[::2],
                   np.array(values)[::-1].copy()[::-1], np.array(values).astype(">f8"), values):
         with pytest.raises(ValueError, match=message):

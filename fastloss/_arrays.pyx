@@ -1,0 +1,205 @@
+# cython: language_level=3
+"""The user's objects as arrays: read, checked and described to the kernels, never copied."""
+import sys
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.ref cimport PyObject
+
+from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16,
+                            UINT32, UINT64, UNSUPPORTED, ElementType, Operand)
+
+cnp.import_array()
+
+cdef object shares_memory = np.shares_memory
+cdef object TooHardError = np.exceptions.TooHardError
+
+# From NumPy's type numbers to ours; NumPy has several numbers for one width.
+cdef ElementType element_types[32]
+
+
+def _fill_element_types():
+    for number in range(32):
+        element_types[number] = UNSUPPORTED
+    for letter, element_type in (
+        ("?", UINT8), ("B", UINT8), ("b", INT8), ("e", FLOAT16), ("f", FLOAT32), ("d", FLOAT64),
+    ):
+        element_types[np.dtype(letter).num] = element_type
+    unsigned = {2: UINT16, 4: UINT32, 8: UINT64}
+    signed = {2: INT16, 4: INT32, 8: INT64}
+    for letter in "HILQ":
+        element_types[np.dtype(letter).num] = unsigned[np.dtype(letter).itemsize]
+    for letter in "hilq":
+        element_types[np.dtype(letter).num] = signed[np.dtype(letter).itemsize]
+
+
+_fill_element_types()
+
+
+cdef cnp.ndarray read(object x, str name):
+    """`x` as an array, not copied if it has one."""
+    if cnp.PyArray_CheckExact(x):
+        return x
+    ma = sys.modules.get("numpy.ma")
+    if ma is not None and ma.is_masked(x):
+        raise TypeError(f"{name} is a masked array with masked elements, which have no value: "
+                        "pass x.compressed(), or sample_weight=0 for them")
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        raise TypeError(f"{name} is a sparse {type(x).__name__}; pass {name}.toarray()")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+    except Exception as error:
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+cdef ElementType type_of(cnp.ndarray a) noexcept:
+    cdef int number = cnp.PyArray_TYPE(a)
+    return element_types[number] if 0 <= number < 32 else UNSUPPORTED
+
+
+cdef int check_dtype(cnp.ndarray a, str name) except -1:
+    if type_of(a) == UNSUPPORTED:
+        raise TypeError(f"{name} must hold real numbers: bool, an integer type, float16, float32 "
+                        f"or float64, got dtype {a.dtype}")
+    return 0
+
+
+cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef int d
+    if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
+        return False
+    for d in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d):
+            return False
+    return True
+
+
+cdef tuple shape(cnp.ndarray a):
+    return tuple([cnp.PyArray_DIM(a, d) for d in range(cnp.PyArray_NDIM(a))])
+
+
+cdef int check_shape(cnp.ndarray a, str name, cnp.ndarray p) except -1:
+    if same_shape(a, p):
+        return 0
+    message = (f"{name} and y_pred must have the same shape, got {shape(a)} and {shape(p)}; "
+               "nothing is broadcast")
+    if cnp.PyArray_SIZE(a) == cnp.PyArray_SIZE(p):
+        message += f" (ravel() makes both 1-d, {name}.reshape(y_pred.shape) makes them equal)"
+    raise ValueError(message)
+
+
+cdef cnp.ndarray output(object out, str name, cnp.ndarray p, int ndim, bint single, bint fortran):
+    """A new array for results, or the user's, checked: of the first `ndim` dimensions of p."""
+    cdef cnp.ndarray a
+    cdef int d
+    cdef bint fits
+    if out is None:
+        return cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(p),
+                                 cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, fortran)
+    if not cnp.PyArray_Check(out):
+        raise TypeError(f"{name} must be a float32 or float64 ndarray, got {type(out).__name__}")
+    a = out
+    if type_of(a) != FLOAT32 and type_of(a) != FLOAT64:
+        raise TypeError(f"{name} must be a float32 or float64 ndarray, got dtype {a.dtype}")
+    fits = cnp.PyArray_NDIM(a) == ndim
+    for d in range(ndim):
+        fits = fits and cnp.PyArray_DIM(a, d) == cnp.PyArray_DIM(p, d)
+    if not fits:
+        what = "of y_pred" if ndim == cnp.PyArray_NDIM(p) else "of the rows"
+        raise ValueError(f"{name} must have the shape {what}, {shape(p)[:ndim]}, got {shape(a)}")
+    if not cnp.PyArray_ISWRITEABLE(a):
+        raise ValueError(f"{name} is read-only; it must be writeable")
+    if overlaps_itself(a):
+        raise ValueError(f"{name} has elements that share memory, as broadcast views do; "
+                         "each needs its own")
+    return a
+
+
+cdef bint overlaps_itself(cnp.ndarray a):
+    """Whether elements may share memory. Dimensions by rising stride must clear what is inside."""
+    cdef Py_ssize_t extent, d, reach = cnp.PyArray_ITEMSIZE(a)
+    if cnp.PyArray_ISCONTIGUOUS(a) or cnp.PyArray_SIZE(a) <= 1:
+        return False
+    for stride, length in sorted([(abs(cnp.PyArray_STRIDE(a, d)), cnp.PyArray_DIM(a, d))
+                                  for d in range(cnp.PyArray_NDIM(a))
+                                  if cnp.PyArray_DIM(a, d) > 1]):
+        if stride < reach:
+            return True
+        reach += stride * (length - 1)
+    return False
+
+
+cdef void extent(cnp.ndarray a, Py_ssize_t *low, Py_ssize_t *high) noexcept:
+    """The addresses of an array that is not empty."""
+    cdef Py_ssize_t step
+    cdef int d
+    low[0] = <Py_ssize_t>cnp.PyArray_BYTES(a)
+    high[0] = low[0] + cnp.PyArray_ITEMSIZE(a)
+    for d in range(cnp.PyArray_NDIM(a)):
+        step = cnp.PyArray_STRIDE(a, d) * (cnp.PyArray_DIM(a, d) - 1)
+        low[0] += min(step, <Py_ssize_t>0)
+        high[0] += max(step, <Py_ssize_t>0)
+
+
+cdef bint may_overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether the address ranges of two arrays meet."""
+    cdef Py_ssize_t a_low = 0, a_high = 0, b_low = 0, b_high = 0
+    extent(a, &a_low, &a_high)
+    extent(b, &b_low, &b_high)
+    return a_low < b_high and b_low < a_high
+
+
+cdef bint identical(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether a and b are the same elements in the same places."""
+    cdef int d
+    if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(b) or type_of(a) != type_of(b):
+        return False
+    if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
+        return False
+    if cnp.PyArray_ISNOTSWAPPED(a) != cnp.PyArray_ISNOTSWAPPED(b):
+        return False
+    for d in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIM(a, d) > 1 and cnp.PyArray_STRIDE(a, d) != cnp.PyArray_STRIDE(b, d):
+            return False
+    return True
+
+
+cdef int check_overlap(cnp.ndarray out, str out_name, cnp.ndarray a, str name) except -1:
+    if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(out) == 0 or not may_overlap(out, a):
+        return 0
+    try:
+        if not shares_memory(out, a, max_work=1_000_000):
+            return 0
+    except TooHardError:
+        pass
+    cure = "; it may be exactly y_pred, or apart from it" if name == "y_pred" else ""
+    raise ValueError(f"{out_name} overlaps {name} in memory{cure}")
+
+
+cdef bint replaces(PyObject **arrays, int first_output, int i, str name) except -1:
+    """Whether output i is y_pred itself; it must be apart from all else.
+
+    The arrays are y_pred, y_true, maybe sample_weight, and the outputs.
+    """
+    cdef int k
+    cdef cnp.ndarray out = <cnp.ndarray>arrays[i]
+    check_overlap(out, name, <cnp.ndarray>arrays[1], "y_true")
+    if first_output > 2:
+        check_overlap(out, name, <cnp.ndarray>arrays[2], "sample_weight")
+    for k in range(first_output, i):
+        check_overlap(out, name, <cnp.ndarray>arrays[k], "the other output")
+    if identical(out, <cnp.ndarray>arrays[0]):
+        return True
+    check_overlap(out, name, <cnp.ndarray>arrays[0], "y_pred")
+    return False
+
+
+cdef void describe(Operand *operand, cnp.ndarray a) noexcept:
+    operand.data = cnp.PyArray_BYTES(a)
+    operand.type = type_of(a)
+    operand.itemsize = cnp.PyArray_ITEMSIZE(a)
+    operand.swapped = not cnp.PyArray_ISNOTSWAPPED(a)
+    operand.aligned = cnp.PyArray_ISALIGNED(a)

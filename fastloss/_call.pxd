@@ -1,0 +1,12 @@
+# cython: language_level=3
+from fastloss._job cimport Bound
+
+cdef enum Reduction:
+    MEAN, SUM, NONE, SUM_OVER_BATCH_SIZE
+
+cdef class Kernel:
+    cdef Bound bound
+    cdef int reduction
+    cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
+                        bint per_element, object out_f, object out_g, object out_h,
+                        object n_threads, tuple names)

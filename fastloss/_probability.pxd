@@ -1,0 +1,264 @@
+# cython: language_level=3
+"""Losses of labels 0 and 1, or between, and probabilities or logits, at one sample."""
+from libc.math cimport NAN
+
+from fastloss._math cimport (exp_, exp_product, keep_nan, log_, log1m_half, log1p_unit,
+                             magnitude, positive_part, real, times)
+
+cdef struct Log:
+    double eps           # in float64; in float32 it is rounded, or another one by default
+    double log_eps       # ln eps and ln(1 - eps); NaN for eps = 0, where only p outside
+    double log1m_eps     # [0, 1] gets there
+    double eps32
+    double log_eps32
+    double log1m_eps32
+    double clipped       # derivative where clipped: 0; NaN for eps = 0
+    double pos_weight
+    double label_scale   # smoothing: y becomes label_scale y + label_shift
+    double label_shift
+
+cdef struct LogLogits:
+    double pos_weight
+    double label_scale
+    double label_shift
+
+cdef struct Focal:
+    double gamma
+    double alpha
+
+cdef struct FocalSquared:    # gamma = 2, without a power
+    double gamma
+    double alpha
+
+cdef struct KLDivergence:
+    double unused
+
+ctypedef fused ProbabilityLoss:
+    Log
+    LogLogits
+    Focal
+    FocalSquared
+    KLDivergence
+
+ctypedef fused FocalLoss:
+    Focal
+    FocalSquared
+
+# Losses that are the log of a factor, or minus it, but for a linear part.
+ctypedef fused LossOfFactor:
+    Log
+    LogLogits
+
+
+cdef inline void clipped_logs(const Log *c, real p, real *log_p, real *log_r) noexcept nogil:
+    """ln p and ln(1 - p), clipped."""
+    # The upper tail is clipped and evaluated by r = 1 - p, which is exact for p >= 1/2: in
+    # float32 the number 1 - 1e-7 does not exist, and a clip at it makes the tails differ.
+    # Of the two logs one is of the smaller a of p and r, the other is log(1 - a), which keeps
+    # its relative accuracy for small a.
+    cdef real half = 0.5
+    cdef real one = 1
+    cdef real eps = <real>(c.eps32 if real is float else c.eps)
+    cdef real log_eps = <real>(c.log_eps32 if real is float else c.log_eps)
+    cdef real log1m_eps = <real>(c.log1m_eps32 if real is float else c.log1m_eps)
+    cdef real r = one - p
+    cdef real a = p if p < half else r
+    cdef real log_less = log_(a)
+    cdef real log_more = log1m_half(a)
+    cdef real u = log_less if p < half else log_more
+    cdef real v = log_more if p < half else log_less
+    log_p[0] = log_eps if p < eps else log1m_eps if r < eps else u
+    log_r[0] = log1m_eps if p < eps else log_eps if r < eps else v
+
+
+cdef inline real unless_clipped(const Log *c, real p, real slope) noexcept nogil:
+    """A derivative, or what it is where p is clipped."""
+    cdef real one = 1
+    cdef real eps = <real>(c.eps32 if real is float else c.eps)
+    cdef real clipped = <real>c.clipped
+    return clipped if p < eps else clipped if one - p < eps else slope
+
+
+cdef inline void log_probability(const Log *c, real y, real p,
+                                 real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real label = <real>c.label_scale * y + <real>c.label_shift
+    cdef real near = <real>c.pos_weight * label
+    cdef real far = <real>c.label_scale * (one - y) + <real>c.label_shift
+    cdef real r = one - p
+    cdef real log_p, log_r
+    clipped_logs(c, p, &log_p, &log_r)
+    # either is infinite at its end, where the label weight may be 0
+    f[0] = keep_nan(y, p, zero - (times(near, log_p) + times(far, log_r)))
+    # y / p and (1 - y) / (1 - p) are 0 where the label weight is: never 0 / 0
+    cdef real down = near / p
+    cdef real up = far / r
+    cdef real down_twice = down / p
+    cdef real up_twice = up / r
+    down = zero if near == zero else down
+    up = zero if far == zero else up
+    down_twice = zero if near == zero else down_twice
+    up_twice = zero if far == zero else up_twice
+    g[0] = keep_nan(y, p, unless_clipped(c, p, up - down))
+    h[0] = keep_nan(y, p, unless_clipped(c, p, down_twice + up_twice))
+
+
+cdef inline void minus_log(const Log *c, real p, real *f, real *g, real *h) noexcept nogil:
+    """The log loss of label 1."""
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real inverse = one / p
+    cdef real log_p, log_r
+    clipped_logs(c, p, &log_p, &log_r)
+    f[0] = zero - log_p
+    g[0] = keep_nan(p, p, unless_clipped(c, p, -inverse))
+    h[0] = keep_nan(p, p, unless_clipped(c, p, inverse * inverse))
+
+
+cdef inline double log_probability_factor(const Log *c, real y, real p) noexcept nogil:
+    """The clipped probability of the label that came, 0 or 1; NaN for soft labels."""
+    cdef double one = 1
+    cdef double zero = 0
+    cdef double eps = c.eps32 if real is float else c.eps
+    cdef double label = y
+    cdef double t = one - p if label == zero else <double>p
+    t = eps if t < eps else t
+    t = one - eps + c.clipped if t > one - eps else t     # eps = 0: NaN beyond 1
+    return t if label * label == label else NAN
+
+
+cdef inline void log_logits(const LogLogits *c, real y, real z,
+                            real *f, real *g, real *h) noexcept nogil:
+    # softplus(z) = max(z, 0) + log1p(e), e = exp(-|z|): sums of terms of one sign
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real label = <real>c.label_scale * y + <real>c.label_shift
+    cdef real near = <real>c.pos_weight * label
+    cdef real far = <real>c.label_scale * (one - y) + <real>c.label_shift
+    cdef real e = exp_(-magnitude(z))
+    cdef real high = e if z < zero else one      # sigmoid(z) and 1 - it, times 1 + e
+    cdef real low = one if z < zero else e
+    cdef real inverse = one / (one + e)
+    f[0] = (times(far, positive_part(z)) + times(near, positive_part(-z))
+            + (near + far) * log1p_unit(e))
+    g[0] = (far * high - near * low) * inverse
+    h[0] = (near + far) * e * inverse * inverse
+
+
+cdef inline double log_logits_factor(const LogLogits *c, real y, real z,
+                                     double *linear) noexcept nogil:
+    cdef real one = 1
+    cdef real label = <real>c.label_scale * y + <real>c.label_shift
+    linear[0] = times(<real>c.label_scale * (one - y) + <real>c.label_shift,
+                      positive_part(z)) + times(label, positive_part(-z))
+    return <double>one + exp_(-magnitude(z))
+
+
+cdef inline double log_sign(const LossOfFactor *c) noexcept nogil:
+    return -1 if LossOfFactor is Log else 1
+
+
+cdef inline bint has_factor(const LossOfFactor *c) noexcept nogil:
+    """Whether the factor is the whole loss, with these parameters."""
+    if LossOfFactor is Log:
+        return c.pos_weight == 1 and c.label_shift == 0
+    else:
+        return c.pos_weight == 1
+
+
+cdef inline double log_factor(const LossOfFactor *c, real y, real p, double *linear) noexcept nogil:
+    """Of the loss linear +- log(factor), the factor. It is NaN if that is not the loss."""
+    linear[0] = 0
+    if LossOfFactor is Log:
+        return log_probability_factor(c, y, p)
+    else:
+        return log_logits_factor(c, y, p, linear)
+
+
+cdef inline void focal(const FocalLoss *c, real y, real z,
+                       real *f, real *g, real *h) noexcept nogil:
+    # -a q^gamma ln p, with the probabilities p = sigmoid(x) and q = 1 - p of x = s z.
+    # ln q = -(max(x, 0) + log1p(e)), e = exp(-|x|), and q^gamma is the exponential of gamma
+    # times that, as a product with no rounding of gamma max(x, 0).
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real two = 2
+    cdef real gamma = <real>c.gamma
+    cdef real alpha = <real>c.alpha
+    cdef real s = two * y - one
+    cdef real weight = y * alpha + (one - y) * (one - alpha)
+    cdef real x = times(s, z)
+    cdef real e = exp_(-magnitude(x))
+    cdef real log1p_e = log1p_unit(e)
+    cdef real inverse = one / (one + e)
+    cdef real p = (e if x < zero else one) * inverse
+    cdef real q = (one if x < zero else e) * inverse
+    cdef real minus_log_p = positive_part(-x) + log1p_e
+    cdef real p_log_p = zero - times(p, minus_log_p)
+    cdef real far = <real>1e30          # infinity times a gamma of 0 would be NaN
+    cdef real half = 0.5
+    cdef real bounded, power
+    if FocalLoss is FocalSquared:
+        power = weight * (q * q)
+    else:
+        bounded = far if x > far else x
+        bounded = -far if x < -far else bounded
+        # the positive part, in arithmetic: a zero would be worth a branch
+        power = weight * exp_product(-c.gamma, half * (bounded + magnitude(bounded)),
+                                     -gamma * log1p_e)
+    f[0] = keep_nan(y, z, times(power, minus_log_p))
+    g[0] = keep_nan(y, z, s * power * (gamma * p_log_p - q))
+    h[0] = keep_nan(y, z, s * s * power * (gamma * p_log_p * (q - gamma * p)
+                                           + p * q * (two * gamma + one)))
+
+
+cdef inline void kl_divergence(const KLDivergence *c, real y, real p,
+                               real *f, real *g, real *h) noexcept nogil:
+    # ln(t / p) as log(u) + d / u, where t / p = u + d: near 1 it is 1 + (t - p) / p, of which
+    # t - p is exact. p is scaled where the ratio could overflow.
+    cdef real zero = 0
+    cdef real half = 0.5
+    cdef real one = 1
+    cdef real two = 2
+    cdef real nan = NAN
+    cdef real tiny = <real>1e-30
+    cdef real scale = <real>1.2676506002282294e30             # 2^100
+    cdef real log_scale = <real>69.314718055994530942
+    cdef real t = one if y == zero else y
+    cdef real q = p + zero                                   # -0 is 0
+    cdef real scaled = q * scale if q < tiny else q
+    cdef real ratio = t / scaled
+    cdef real excess = (t - q) / scaled
+    cdef real u = one + excess
+    cdef real rest = (excess - (u - one)) / u
+    cdef real shift = log_scale if q < tiny else zero
+    cdef real slope = y / q
+    cdef real curvature = slope / q
+    cdef real log_ratio
+    # elsewhere it is log(ratio)
+    u = u if ratio > half else ratio
+    rest = rest if ratio > half else shift
+    u = u if ratio < two else ratio
+    rest = rest if ratio < two else shift
+    u = ratio if q < tiny else u
+    rest = shift if q < tiny else rest
+    log_ratio = log_(u) + rest
+    log_ratio = nan if q < zero else log_ratio
+    slope = zero if y == zero else slope
+    curvature = zero if y == zero else curvature
+    f[0] = keep_nan(y, p, times(y, log_ratio))
+    g[0] = keep_nan(y, p, -slope)
+    h[0] = keep_nan(y, p, curvature)
+
+
+cdef inline void sample_probability(const ProbabilityLoss *c, real y, real p,
+                                    real *f, real *g, real *h) noexcept nogil:
+    if ProbabilityLoss is Log:
+        log_probability(c, y, p, f, g, h)
+    elif ProbabilityLoss is LogLogits:
+        log_logits(c, y, p, f, g, h)
+    elif ProbabilityLoss in FocalLoss:
+        focal(c, y, p, f, g, h)
+    elif ProbabilityLoss is KLDivergence:
+        kl_divergence(c, y, p, f, g, h)

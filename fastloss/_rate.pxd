@@ -1,0 +1,82 @@
+# cython: language_level=3
+"""Likelihoods of counts and amounts, at one sample."""
+from libc.math cimport INFINITY
+
+from fastloss._math cimport exp_, exp_product, keep_nan, log_, real, times
+
+cdef struct Poisson:
+    double unused
+
+cdef struct PoissonLogInput:
+    double unused
+
+cdef struct Gamma:
+    double unused
+
+cdef struct Tweedie:
+    double rise          # 2 - power
+    double fall          # 1 - power
+
+ctypedef fused RateLoss:
+    Poisson
+    PoissonLogInput
+    Gamma
+    Tweedie
+
+
+cdef inline void poisson(const Poisson *c, real y, real p,
+                         real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real inf = INFINITY
+    cdef real ratio = y / p
+    cdef real cost = (p + zero) - times(y, log_(p))
+    cdef real curvature = ratio / p
+    ratio = zero if y == zero else ratio
+    curvature = zero if y == zero else curvature
+    f[0] = keep_nan(y, p, p if p == inf else cost)
+    g[0] = keep_nan(y, p, one - ratio)
+    h[0] = keep_nan(y, p, curvature)
+
+
+cdef inline void poisson_log_input(const PoissonLogInput *c, real y, real z,
+                                   real *f, real *g, real *h) noexcept nogil:
+    cdef real inf = INFINITY
+    cdef real rate = exp_(z)
+    f[0] = keep_nan(y, z, rate if rate == inf else rate - times(y, z))
+    g[0] = rate - y
+    h[0] = keep_nan(y, z, rate)
+
+
+cdef inline void gamma(const Gamma *c, real y, real z,
+                       real *f, real *g, real *h) noexcept nogil:
+    cdef real one = 1
+    cdef real inf = INFINITY
+    cdef real ratio = times(y, exp_(-z))
+    f[0] = keep_nan(y, z, ratio if ratio == inf else z + ratio)
+    g[0] = keep_nan(y, z, one - ratio)
+    h[0] = keep_nan(y, z, ratio)
+
+
+cdef inline void tweedie(const Tweedie *c, real y, real z,
+                         real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real rise = <real>c.rise
+    cdef real fall = <real>c.fall
+    cdef real rising = exp_product(c.rise, z, zero)
+    cdef real falling = times(y, exp_product(c.fall, z, zero))
+    f[0] = keep_nan(y, z, rising / rise - falling / fall)
+    g[0] = keep_nan(y, z, rising - falling)
+    h[0] = keep_nan(y, z, rise * rising - fall * falling)
+
+
+cdef inline void sample_rate(const RateLoss *c, real y, real p,
+                             real *f, real *g, real *h) noexcept nogil:
+    if RateLoss is Poisson:
+        poisson(c, y, p, f, g, h)
+    elif RateLoss is PoissonLogInput:
+        poisson_log_input(c, y, p, f, g, h)
+    elif RateLoss is Gamma:
+        gamma(c, y, p, f, g, h)
+    elif RateLoss is Tweedie:
+        tweedie(c, y, p, f, g, h)

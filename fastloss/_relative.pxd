@@ -1,0 +1,155 @@
+# cython: language_level=3
+"""Losses of relative errors: deviances, logarithms, percentages; at one sample."""
+from libc.math cimport INFINITY, NAN
+
+from fastloss._math cimport (artanh_tail, exp_, exp_product, fl_exp_quadratic, keep_nan, log_,
+                             log1p_, magnitude, real, sign, times)
+
+cdef struct PoissonDeviance:
+    double unused
+
+cdef struct GammaDeviance:
+    double unused
+
+cdef struct PowerDeviance:
+    double power
+
+cdef struct SquaredLog:
+    double unused
+
+cdef struct AbsolutePercentage:
+    double eps
+
+ctypedef fused RelativeLoss:
+    PoissonDeviance
+    GammaDeviance
+    PowerDeviance
+    SquaredLog
+    AbsolutePercentage
+
+
+# Deviances cancel where y and p are close. With v = (y - p) / (y + p), ln(y / p) is
+# 2 v + v T(v^2) for v^2 <= 0.1, and the terms of first order drop out on paper.
+
+cdef inline void poisson_deviance(const PoissonDeviance *c, real y, real p,
+                                  real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real two = 2
+    cdef real near = <real>0.1
+    cdef real q = p + zero               # -0 is 0
+    cdef real v = (y - q) / (y + q)
+    cdef real close = (y - q) * v + y * v * artanh_tail(v * v)
+    cdef real ratio = y / q
+    cdef real apart = times(y, log_(ratio)) - (y - q)
+    cdef real slope = (q - y) / q
+    cdef real curvature = ratio / q
+    slope = one if y == zero else slope
+    curvature = zero if y == zero else curvature
+    f[0] = keep_nan(y, p, two * (close if v * v < near else apart))
+    g[0] = keep_nan(y, p, two * slope)
+    h[0] = keep_nan(y, p, two * curvature)
+
+
+cdef inline void gamma_deviance(const GammaDeviance *c, real y, real p,
+                                real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real two = 2
+    cdef real inf = INFINITY
+    cdef real near = <real>0.1
+    cdef real q = p + zero               # -0 is 0
+    cdef real v = (y - q) / (y + q)
+    cdef real excess = (y - q) / q
+    cdef real close = v * excess - v * artanh_tail(v * v)
+    cdef real ratio = y / q
+    cdef real apart = (ratio - one) - log_(ratio)
+    apart = ratio if ratio == inf else apart
+    f[0] = keep_nan(y, p, two * (close if v * v < near else apart))
+    g[0] = keep_nan(y, p, -two * (excess / q))
+    h[0] = keep_nan(y, p, two * ((two * y - q) / q / q / q))
+
+
+cdef inline double quadratic_rest(double x) noexcept nogil:
+    """(e^x - 1 - x) / x^2."""
+    cdef double least = 0.34
+    cdef double one = 1
+    cdef double close = fl_exp_quadratic(x)
+    cdef double apart = ((exp_(x) - one) - x) / (x * x)
+    return close if magnitude(x) < least else apart
+
+
+cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
+                                real *f, real *g, real *h) noexcept nogil:
+    # In double, whatever the input. Where y and p are close it is 2 p^a phi with a = 2 - power
+    # and phi = ((r^a - 1) / a - (r - 1)) / (a - 1), r = y / p. With x = ln r that is
+    # x^2 (a R(a x) - R(x)) / (a - 1), R(x) = (e^x - 1 - x) / x^2, in which nothing cancels.
+    cdef double zero = 0
+    cdef double one = 1
+    cdef double two = 2
+    cdef double half = 0.5
+    cdef double near = 0.1
+    cdef double a = two - c.power
+    cdef double b = one - c.power
+    cdef double mean = p + zero                     # -0 is 0
+    cdef double target = y
+    cdef double log_mean = log_(mean)
+    cdef double r = target / mean
+    cdef double v = (target - mean) / (target + mean)
+    cdef double x_close = two * v + v * artanh_tail(v * v)
+    cdef double x_apart = log_(r)
+    cdef double x = x_close if v * v < near else x_apart
+    cdef double phi = x * x * (a * quadratic_rest(a * x) - quadratic_rest(x)) / b
+    cdef double mean_a = exp_product(a, log_mean, zero)
+    cdef double mean_b = exp_product(b, log_mean, zero)
+    cdef double target_a = exp_product(a, log_(half * (target + magnitude(target))), zero)
+    cdef double apart = target_a / (a * b) - times(target, mean_b) / b + mean_a / a
+    cdef double close = mean_a * phi
+    cdef double slope = two * exp_product(-c.power, log_mean, zero)
+    f[0] = <real>keep_nan(target, mean, two * (close if magnitude(x) < one else apart))
+    g[0] = <real>keep_nan(target, mean, slope * (mean - target))
+    h[0] = <real>keep_nan(target, mean, slope * (one + c.power * ((target - mean) / mean)))
+
+
+cdef inline void squared_log(const SquaredLog *c, real y, real p,
+                             real *f, real *g, real *h) noexcept nogil:
+    # ln(1 + p) - ln(1 + y) = +- ln(1 + |p - y| / (1 + min(p, y))): nothing cancels
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real two = 2
+    cdef real nan = NAN
+    cdef real e = p - y
+    cdef real least = one + (y if e > zero else p)
+    cdef real size = log1p_(magnitude(e) / (least if least >= zero else nan))
+    cdef real d = size if e > zero else -size
+    cdef real r = one + p
+    d = zero if e == zero else d
+    f[0] = keep_nan(y, p, d * d)
+    g[0] = keep_nan(y, p, two * d / r)
+    h[0] = keep_nan(y, p, two * (one - d) / r / r)
+
+
+cdef inline void absolute_percentage(const AbsolutePercentage *c, real y, real p,
+                                     real *f, real *g, real *h) noexcept nogil:
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real e = p - y
+    cdef real size = magnitude(y)
+    size = <real>c.eps if size < <real>c.eps else size
+    f[0] = magnitude(e) / size
+    g[0] = keep_nan(y, p, sign(e) * (one / size))
+    h[0] = keep_nan(y, p, zero)
+
+
+cdef inline void sample_relative(const RelativeLoss *c, real y, real p,
+                                 real *f, real *g, real *h) noexcept nogil:
+    if RelativeLoss is PoissonDeviance:
+        poisson_deviance(c, y, p, f, g, h)
+    elif RelativeLoss is GammaDeviance:
+        gamma_deviance(c, y, p, f, g, h)
+    elif RelativeLoss is PowerDeviance:
+        power_deviance(c, y, p, f, g, h)
+    elif RelativeLoss is SquaredLog:
+        squared_log(c, y, p, f, g, h)
+    elif RelativeLoss is AbsolutePercentage:
+        absolute_percentage(c, y, p, f, g, h)

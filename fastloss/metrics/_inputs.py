@@ -1,0 +1,179 @@
+"""Reading and checking what the metrics are given, as scikit-learn does.
+
+Two ways: `plain` recognises arrays the kernels take as they are, whose check is a scan or the
+finite result itself; everything else is read and checked step by step, and raises the error.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """An argument of a type or value that the function does not take."""
+
+
+def sklearn_class(module: str, name: str, otherwise: type) -> type:
+    """Return scikit-learn's own exception class if scikit-learn is in use.
+
+    Who catches it by name has imported it; for all others its builtin base will do.
+    """
+    return getattr(sys.modules.get(f"sklearn.{module}"), name, otherwise)
+
+
+def refuse(function: str, name: str, wanted: str, value: Any) -> Exception:
+    """Return the error for a parameter that is not what it must be."""
+    kind = sklearn_class("utils._param_validation", "InvalidParameterError", InvalidParameterError)
+    error: Exception = kind(
+        f"The {name!r} parameter of {function} must be {wanted}. Got {value!r} instead.")
+    return error
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether x looks like SciPy's sparse arrays."""
+    return hasattr(x, "nnz") and hasattr(x, "toarray")
+
+
+def check_array_like(function: str, **arguments: Any) -> None:
+    """Raise unless each argument is some kind of array or sequence; strings are neither."""
+    for name, value in arguments.items():
+        sized = any(hasattr(value, it) for it in ("__len__", "shape", "__array__"))
+        if not sized or np.isscalar(value) or is_sparse(value):
+            raise refuse(function, name, "an array-like", value)
+
+
+def check_optional(function: str, **arguments: Any) -> None:
+    """Raise unless each argument is None or some kind of array or sequence."""
+    check_array_like(function, **{k: v for k, v in arguments.items() if v is not None})
+
+
+# ---- the fast way ------------------------------------------------------------------------
+
+
+def is_plain(x: Any, n: int) -> bool:
+    """Whether x is a 1-d array of n numbers that the kernels take."""
+    return (type(x) is np.ndarray and x.shape == (n,) and x.dtype.kind in "fiub"
+            and x.dtype.itemsize <= 8)
+
+
+def plain(y_true: Any, y_pred: Any, sample_weight: Any) -> bool:
+    """Whether all are 1-d arrays of one length, not 0, that the kernels take as they are."""
+    if type(y_pred) is not np.ndarray or y_pred.ndim != 1 or not y_pred.size:
+        return False
+    n = y_pred.size
+    return (is_plain(y_pred, n) and is_plain(y_true, n)
+            and (sample_weight is None or is_plain(sample_weight, n)))
+
+
+# ---- the careful way ---------------------------------------------------------------------
+
+
+def length(x: Any) -> int:
+    """Return the number of samples of an array-like."""
+    if hasattr(x, "fit") and callable(x.fit):
+        raise TypeError(f"Expected sequence or array-like, got {type(x)}")
+    shape = getattr(x, "shape", None)
+    if shape is not None:
+        if len(shape) == 0:
+            raise TypeError(f"Input should have at least 1 dimension, got scalar {x!r}")
+        return int(shape[0])
+    try:
+        return len(x if hasattr(x, "__len__") else np.asarray(x))
+    except TypeError as error:
+        raise TypeError(f"Expected sequence or array-like, got {type(x)}") from error
+
+
+def check_lengths(*arrays: Any) -> None:
+    """Raise if arrays, other than None, have different numbers of samples."""
+    lengths = [length(x) for x in arrays if x is not None]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: {lengths}")
+
+
+def dense(x: Any, name: str) -> Array:
+    """Return x as an array of whatever dtype it has; refuse matrices and complex numbers."""
+    if isinstance(x, np.matrix):
+        raise TypeError(f"{name} is an np.matrix, which is not supported; pass np.asarray of it")
+    array = np.asarray(x)
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported, got {name} of dtype {array.dtype}")
+    return array
+
+
+def check_finite(array: Array, name: str) -> None:
+    """Raise if a float array holds NaN or infinity."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    if np.isnan(array).any():
+        raise ValueError(f"Input {name} contains NaN.")
+    raise ValueError(f"Input {name} contains infinity or a value too large for {array.dtype!r}.")
+
+
+def numbers(x: Any, name: str, *, parse: bool = True) -> Array:
+    """Return x as an array of finite numbers of one or two dimensions, not empty.
+
+    Object arrays, long doubles and, with `parse`, strings are read as float64.
+    """
+    array = dense(x, name)
+    kind = array.dtype.kind
+    if kind in "USV" and not parse:
+        raise ValueError(f"{name} holds bytes or strings; convert them to numbers first")
+    if kind not in "fiub" or array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.ndim > 2:
+        raise ValueError(f"Found array {name} with dim {array.ndim}, while dim <= 2 is required.")
+    if array.ndim == 0:
+        raise TypeError(f"{name} should have at least 1 dimension, got scalar {x!r}")
+    check_finite(array, name)
+    if not array.shape[0]:
+        raise ValueError(f"Found array {name} with 0 sample(s) (shape={array.shape}) while a "
+                         "minimum of 1 is required.")
+    if array.ndim == 2 and not array.shape[1]:
+        raise ValueError(f"Found array {name} with 0 feature(s) (shape={array.shape}) while a "
+                         "minimum of 1 is required.")
+    return array
+
+
+def weights(sample_weight: Any, n: int, *, parse: bool = True) -> Array:
+    """Return sample weights as an array of n finite numbers, not all of them 0."""
+    if not parse and dense(sample_weight, "sample_weight").dtype.kind in "USVM":
+        raise TypeError("sample_weight does not hold numbers")
+    w = numbers(sample_weight, "sample_weight")
+    if w.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
+    if w.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}!")
+    if not w.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return w
+
+
+def column(x: Any, name: str) -> Array:
+    """Return x as a 1-d array; a single column is raveled."""
+    array = dense(x, name)
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        return array.reshape(-1)
+    raise ValueError(f"{name} should be a 1d array, got an array of shape {array.shape} instead.")
+
+
+def single(*arrays: Any) -> bool:
+    """Whether scikit-learn computes in float32, as when no float array has more bits.
+
+    Only what has a dtype counts: lists, and data frames, do not.
+    """
+    dtypes = [np.asarray(x).dtype for x in arrays if hasattr(x, "dtype")]
+    floats = [dtype for dtype in dtypes if dtype.kind == "f"]
+    return bool(floats) and np.result_type(*floats).itemsize <= 4
+
+
+def zero_weights() -> ZeroDivisionError:
+    """Return the error for a mean whose weights sum to 0."""
+    return ZeroDivisionError("Weights sum to zero, can't be normalized")

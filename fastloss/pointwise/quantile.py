@@ -1,0 +1,251 @@
+"""Losses of the residual whose optimum is not the mean: quantiles, expectiles, a dead zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastloss._base import (
+    REDUCTION,
+    Loss,
+    Reduction,
+    flag,
+    number,
+    parameter,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "EpsilonInsensitiveLoss",
+    "ExpectileLoss",
+    "PinballLoss",
+    "epsilon_insensitive_loss",
+    "expectile_loss",
+    "pinball_loss",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinballLoss(Loss):
+    r"""Pinball (quantile) loss, whose best constant prediction is a quantile.
+
+    .. math:: l(y, p) = \alpha \max(y - p, 0) + (1 - \alpha) \max(p - y, 0)
+
+    Parameters
+    ----------
+    quantile : float in (0, 1), default 0.5
+        The quantile alpha. At 0.5 the loss is half the absolute one.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = -alpha below y, 1 - alpha above, 0 at p = y; h = 0.
+
+    References
+    ----------
+    R. Koenker, G. Bassett, "Regression Quantiles", Econometrica 46, 1978, doi:10.2307/1913643.
+
+    Examples
+    --------
+    >>> PinballLoss(quantile=0.75)([1.0, 2.0], [3.0, 1.0])
+    0.625
+    """
+
+    quantile: float = parameter(0.5, number(low=0, high=1, open_low=True, open_high=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Pinball", {"below": self.quantile, "above": 1 - self.quantile}
+
+
+def pinball_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    quantile: float = 0.5,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Pinball loss: mean of quantile (y - p) below y and of (1 - quantile) (p - y) above.
+
+    Shorthand for ``PinballLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    quantile, reduction
+        See `PinballLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `PinballLoss.value`.
+    """
+    loss = shared(PinballLoss, quantile, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectileLoss(Loss):
+    r"""Expectile loss: the squared loss with another weight above y than below.
+
+    .. math:: l(y, p) = |\tau - [y < p]| \, (y - p)^2
+
+    Parameters
+    ----------
+    level : float in (0, 1), default 0.5
+        The level tau of the expectile, which is the best constant prediction. At 0.5 it is the
+        mean, and the loss half the squared one.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = 2 |tau - [y < p]| (p - y), h = 2 |tau - [y < p]|, 2 tau at p = y.
+
+    References
+    ----------
+    W. K. Newey, J. L. Powell, "Asymmetric Least Squares Estimation and Testing",
+    Econometrica 55, 1987, doi:10.2307/1911031.
+
+    Examples
+    --------
+    >>> ExpectileLoss(level=0.75)([1.0, 2.0], [3.0, 1.0])
+    0.875
+    """
+
+    level: float = parameter(0.5, number(low=0, high=1, open_low=True, open_high=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Expectile", {"below": self.level, "above": 1 - self.level}
+
+
+def expectile_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    level: float = 0.5,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Expectile loss: mean of (y - p)², weighed by level below y and by 1 - level above.
+
+    Shorthand for ``ExpectileLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    level, reduction
+        See `ExpectileLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `ExpectileLoss.value`.
+    """
+    loss = shared(ExpectileLoss, level, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpsilonInsensitiveLoss(Loss):
+    r"""Epsilon-insensitive loss of support vector regression: small residuals cost nothing.
+
+    .. math:: l(y, p) = \max(|p - y| - \epsilon, 0)
+
+    or its square.
+
+    Parameters
+    ----------
+    epsilon : float >= 0, default 0.1
+        Residual that costs nothing, in the units of the data.
+    squared : {False, True}, default False
+        Whether the loss is squared.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    With u = max(|e| - epsilon, 0), e = p - y. Derivatives: g = sign(e) where u > 0, else 0, and
+    h = 0; squared: g = 2 u sign(e), h = 2 where u > 0, else 0.
+
+    References
+    ----------
+    V. Vapnik, "The Nature of Statistical Learning Theory", Springer 1995.
+
+    Examples
+    --------
+    >>> EpsilonInsensitiveLoss(epsilon=0.5)([1.0, 2.0], [3.0, 2.25])
+    0.75
+    """
+
+    epsilon: float = parameter(0.1, number(low=0))
+    squared: bool = parameter(False, flag)
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        name = "SquaredEpsilonInsensitive" if self.squared else "EpsilonInsensitive"
+        return name, {"epsilon": self.epsilon}
+
+
+def epsilon_insensitive_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    epsilon: float = 0.1,
+    squared: bool = False,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Epsilon-insensitive loss: mean of max(|p - y| - epsilon, 0), or of its square.
+
+    Shorthand for ``EpsilonInsensitiveLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    epsilon, squared, reduction
+        See `EpsilonInsensitiveLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `EpsilonInsensitiveLoss.value`.
+    """
+    loss = shared(EpsilonInsensitiveLoss, epsilon, squared, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)

@@ -1,0 +1,263 @@
+"""Likelihoods of counts and amounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastloss._base import (
+    AMOUNTS,
+    COUNTS,
+    REALS,
+    REDUCTION,
+    Interval,
+    Loss,
+    Reduction,
+    flag,
+    number,
+    parameter,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "GammaLoss",
+    "PoissonLoss",
+    "TweedieLoss",
+    "gamma_loss",
+    "poisson_loss",
+    "tweedie_loss",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoissonLoss(Loss):
+    """Poisson negative log-likelihood of counts, without the term in y alone.
+
+    .. math:: l(y, z) = e^z - y z
+
+    of the logarithm z of the rate; of the rate p itself, with ``log_input=False``, p - y ln p.
+
+    Parameters
+    ----------
+    log_input : {True, False}, default True
+        Whether `y_pred` holds logarithms of rates, or rates >= 0.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = e^z - y, h = e^z; of the rate: g = 1 - y / p, h = y / p².
+    A term with y = 0 is 0. Infinite predictions: the limit, so l = inf at z = inf. torch's
+    ``PoissonNLLLoss`` adds 1e-8 to p; the Poisson deviance is 2 (l - l at p = y).
+
+    References
+    ----------
+    P. McCullagh, J. A. Nelder, "Generalized Linear Models", 2nd ed., Chapman and Hall 1989.
+
+    Examples
+    --------
+    >>> PoissonLoss().value_and_grad([0, 2], [0.0, 0.0])
+    (1.0, array([ 0.5, -0.5]))
+    """
+
+    log_input: bool = parameter(True, flag)
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return COUNTS, REALS if self.log_input else COUNTS
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "PoissonLogInput" if self.log_input else "Poisson", {"unused": 0.0}
+
+
+def poisson_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    log_input: bool = True,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Poisson loss: mean of e^z - y z, or of p - y ln p.
+
+    Shorthand for ``PoissonLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Counts, or amounts >= 0, and logarithms of rates, or rates.
+    log_input, reduction
+        See `PoissonLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `PoissonLoss.value`.
+    """
+    loss = shared(PoissonLoss, log_input, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GammaLoss(Loss):
+    """Gamma negative log-likelihood of positive amounts, with a log link.
+
+    .. math:: l(y, z) = z + y e^{-z}
+
+    z is the logarithm of the predicted mean; terms in y alone are left out.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = 1 - y e^(-z), h = y e^(-z). Infinite z: the limit, inf on both sides.
+    XGBoost's ``reg:gamma`` and LightGBM's ``gamma`` have these derivatives.
+
+    References
+    ----------
+    P. McCullagh, J. A. Nelder, "Generalized Linear Models", 2nd ed., Chapman and Hall 1989.
+
+    Examples
+    --------
+    >>> GammaLoss().value_and_grad([1.0, 3.0], [0.0, 0.0])
+    (2.0, array([ 0., -1.]))
+    """
+
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return AMOUNTS, REALS
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Gamma", {"unused": 0.0}
+
+
+def gamma_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Gamma loss: mean of z + y e^(-z).
+
+    Shorthand for ``GammaLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Positive amounts and logarithms of predicted means.
+    reduction
+        See `GammaLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `GammaLoss.value`.
+    """
+    loss = shared(GammaLoss, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TweedieLoss(Loss):
+    r"""Tweedie negative log-likelihood of amounts with zeros, with a log link.
+
+    .. math:: l(y, z) = \frac{e^{(2 - k) z}}{2 - k} - y \frac{e^{(1 - k) z}}{1 - k}
+
+    z is the logarithm of the predicted mean; terms in y alone are left out.
+
+    Parameters
+    ----------
+    power : float in (1, 2), default 1.5
+        The power k of the mean that the variance is proportional to.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = e^((2 - k) z) - y e^((1 - k) z),
+    h = (2 - k) e^((2 - k) z) - (1 - k) y e^((1 - k) z). They tend to those of the Poisson and the
+    gamma loss as k goes to 1 and 2; the losses then differ by a term in y alone. Infinite z: the
+    limit. Exponents are computed to twice the digits.
+
+    References
+    ----------
+    B. Jorgensen, "Exponential Dispersion Models", J. R. Stat. Soc. B 49, 1987,
+    doi:10.1111/j.2517-6161.1987.tb01685.x.
+
+    Examples
+    --------
+    >>> TweedieLoss().value_and_grad([0.0, 2.0], [0.0, 0.0])
+    (4.0, array([ 0.5, -0.5]))
+    """
+
+    power: float = parameter(1.5, number(low=1, high=2, open_low=True, open_high=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return COUNTS, REALS
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Tweedie", {"rise": 2 - self.power, "fall": 1 - self.power}
+
+
+def tweedie_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    power: float = 1.5,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Tweedie loss: mean of e^((2 - k) z) / (2 - k) - y e^((1 - k) z) / (1 - k), k the power.
+
+    Shorthand for ``TweedieLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Amounts >= 0 and logarithms of predicted means.
+    power, reduction
+        See `TweedieLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `TweedieLoss.value`.
+    """
+    loss = shared(TweedieLoss, power, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)

@@ -1,0 +1,262 @@
+"""Losses of relative errors: deviances, logarithms, percentages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastloss._base import (
+    ABOVE_MINUS_ONE,
+    AMOUNTS,
+    COUNTS,
+    REALS,
+    REDUCTION,
+    Interval,
+    Loss,
+    Reduction,
+    number,
+    outside,
+    parameter,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "AbsolutePercentageLoss",
+    "SquaredLogLoss",
+    "TweedieDevianceLoss",
+    "absolute_percentage_loss",
+    "squared_log_loss",
+    "tweedie_deviance_loss",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TweedieDevianceLoss(Loss):
+    r"""Tweedie deviance of predicted means, 0 for a perfect prediction.
+
+    .. math:: l(y, p) = 2 \left(\frac{\max(y, 0)^{2 - k}}{(1 - k)(2 - k)}
+              - \frac{y p^{1 - k}}{1 - k} + \frac{p^{2 - k}}{2 - k}\right)
+
+    and its limits 2 (y ln(y / p) - y + p) at k = 1, the Poisson deviance, and
+    2 (ln(p / y) + y / p - 1) at k = 2, the gamma deviance. At k = 0 it is the squared loss.
+
+    Parameters
+    ----------
+    power : float <= 0 or >= 1, default 0.0
+        The power k of the mean that the variance is proportional to.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = 2 (p - y) p^(-k), h = 2 p^(-k) (1 + k (y - p) / p). Means must be positive for
+    k other than 0, targets >= 0 for 1 <= k < 2 and positive for k >= 2; elsewhere the result is
+    what the formula gives, or NaN. Nothing cancels where y and p are close. Powers other than 0,
+    1 and 2 are computed in float64.
+
+    References
+    ----------
+    B. Jorgensen, "Exponential Dispersion Models", J. R. Stat. Soc. B 49, 1987,
+    doi:10.1111/j.2517-6161.1987.tb01685.x.
+
+    Examples
+    --------
+    >>> print(f"{TweedieDevianceLoss(power=1)([0.0, 2.0], [1.0, 1.0]):.6f}")
+    1.386294
+    """
+
+    power: float = parameter(0.0, outside(0, 1))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        targets = REALS if self.power <= 0 else COUNTS if self.power < 2 else AMOUNTS
+        return targets, REALS if self.power == 0 else AMOUNTS
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        named = {0.0: "Squared", 1.0: "PoissonDeviance", 2.0: "GammaDeviance"}.get(self.power)
+        return (named, {"unused": 0.0}) if named else ("PowerDeviance", {"power": self.power})
+
+
+def tweedie_deviance_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    power: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Tweedie deviance: mean of the deviance of predicted means p, of variance p^power.
+
+    Shorthand for ``TweedieDevianceLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predicted means.
+    power, reduction
+        See `TweedieDevianceLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `TweedieDevianceLoss.value`.
+    """
+    loss = shared(TweedieDevianceLoss, power, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredLogLoss(Loss):
+    r"""Squared logarithmic loss: of relative errors, for targets over several orders of magnitude.
+
+    .. math:: l(y, p) = (\ln(1 + p) - \ln(1 + y))^2
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    With d = ln(1 + p) - ln(1 + y), which is computed without cancellation. Derivatives:
+    g = 2 d / (1 + p), h = 2 (1 - d) / (1 + p)². Numbers below -1 give NaN. Keras'
+    ``MeanSquaredLogarithmicError`` clips at 1e-7 first.
+
+    References
+    ----------
+    The mean squared logarithmic error of Keras and scikit-learn.
+
+    Examples
+    --------
+    >>> print(f"{SquaredLogLoss()([0.0, 1.0], [1.0, 3.0]):.6f}")
+    0.480453
+    """
+
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return ABOVE_MINUS_ONE, ABOVE_MINUS_ONE
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "SquaredLog", {"unused": 0.0}
+
+
+def squared_log_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Squared logarithmic loss: mean of (ln(1 + p) - ln(1 + y))².
+
+    Shorthand for ``SquaredLogLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions > -1.
+    reduction
+        See `SquaredLogLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SquaredLogLoss.value`.
+    """
+    loss = shared(SquaredLogLoss, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsolutePercentageLoss(Loss):
+    r"""Absolute error relative to the target, as a fraction: 0.1 is ten percent.
+
+    .. math:: l(y, p) = |p - y| / \max(|y|, \epsilon)
+
+    Parameters
+    ----------
+    eps : float > 0, default 2.220446049250313e-16
+        Least size of the target that is divided by; the default is scikit-learn's.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = sign(p - y) / max(|y|, eps), 0 at p = y; h = 0. Keras'
+    ``MeanAbsolutePercentageError`` is 100 times this with ``eps=1e-7``.
+
+    References
+    ----------
+    A. de Myttenaere et al., "Mean Absolute Percentage Error for Regression Models",
+    Neurocomputing 192, 2016, arXiv:1605.02541.
+
+    Examples
+    --------
+    >>> AbsolutePercentageLoss()([2.0, -4.0], [1.0, -5.0])
+    0.375
+    """
+
+    eps: float = parameter(2.220446049250313e-16, number(low=0, open_low=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "AbsolutePercentage", {"eps": self.eps}
+
+
+def absolute_percentage_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    eps: float = 2.220446049250313e-16,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Absolute percentage loss: mean of |p - y| / max(|y|, eps), as a fraction.
+
+    Shorthand for ``AbsolutePercentageLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    eps, reduction
+        See `AbsolutePercentageLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `AbsolutePercentageLoss.value`.
+    """
+    loss = shared(AbsolutePercentageLoss, eps, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)

@@ -1,0 +1,381 @@
+"""Losses of the residual, prediction minus target, alike on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastloss._base import (
+    REDUCTION,
+    Loss,
+    Reduction,
+    number,
+    parameter,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "AbsoluteLoss",
+    "HuberLoss",
+    "LogCoshLoss",
+    "PseudoHuberLoss",
+    "SquaredLoss",
+    "absolute_loss",
+    "huber_loss",
+    "log_cosh_loss",
+    "pseudo_huber_loss",
+    "squared_loss",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsoluteLoss(Loss):
+    """Absolute loss: |y - p|, in the units of the data.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`. "mean" is the mean absolute error.
+
+    Notes
+    -----
+    Derivatives: g = sign(p - y), 0 at p = y; h = 0.
+
+    References
+    ----------
+    P.-S. Laplace, "Mémoire sur la probabilité des causes par les évènements", 1774.
+
+    Examples
+    --------
+    >>> AbsoluteLoss().value_and_grad([1.0, 2.0], [1.5, 1.0])
+    (0.75, array([ 0.5, -0.5]))
+    """
+
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Absolute", {"unused": 0.0}
+
+
+def absolute_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Absolute loss: mean of |y - p|.
+
+    Shorthand for ``AbsoluteLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    reduction
+        See `AbsoluteLoss`.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `AbsoluteLoss.value`.
+    """
+    loss = shared(AbsoluteLoss, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredLoss(Loss):
+    """Squared loss: (p - y)², without a factor 1/2, in the squared units of the data.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`. "mean" is the mean squared error.
+
+    Notes
+    -----
+    Derivatives: g = 2 (p - y), h = 2.
+
+    References
+    ----------
+    A.-M. Legendre, "Nouvelles méthodes pour la détermination des orbites des comètes", 1805.
+
+    Examples
+    --------
+    >>> SquaredLoss().value_and_grad([1.0, 2.0], [1.5, 1.0])
+    (0.625, array([ 0.5, -1. ]))
+    """
+
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Squared", {"unused": 0.0}
+
+
+def squared_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Squared loss: mean of (p - y)².
+
+    Shorthand for ``SquaredLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    reduction
+        See `SquaredLoss`.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SquaredLoss.value`.
+    """
+    loss = shared(SquaredLoss, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuberLoss(Loss):
+    r"""Huber loss: half the squared residual, linear beyond delta.
+
+    .. math:: l(y, p) = \begin{cases} e^2 / 2 & |e| \le \delta \\
+              \delta (|e| - \delta / 2) & |e| > \delta \end{cases}, \quad e = p - y
+
+    Parameters
+    ----------
+    delta : float > 0, default 1.0
+        Residual from which the loss is linear, in the units of the data.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = min(max(e, -delta), delta), h = [|e| <= delta]. It is the loss of the same
+    name of torch and Keras, and delta times torch's ``SmoothL1Loss(beta=delta)``.
+
+    References
+    ----------
+    P. J. Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35, 1964,
+    doi:10.1214/aoms/1177703732.
+
+    Examples
+    --------
+    >>> HuberLoss().value_and_grad([1.0, 2.0], [1.5, 5.0])
+    (1.3125, array([0.25, 0.5 ]))
+    """
+
+    delta: float = parameter(1.0, number(low=0, open_low=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "Huber", {"delta": self.delta}
+
+
+def huber_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    delta: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Huber loss: mean of (p - y)² / 2, and of delta (|p - y| - delta / 2) beyond delta.
+
+    Shorthand for ``HuberLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    delta, reduction
+        See `HuberLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `HuberLoss.value`.
+    """
+    loss = shared(HuberLoss, delta, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoHuberLoss(Loss):
+    r"""Pseudo-Huber loss: a smooth passage from half the squared residual to the absolute one.
+
+    .. math:: l(y, p) = \delta^2 \left(\sqrt{1 + (e / \delta)^2} - 1\right), \quad e = p - y
+
+    Computed as e² / (1 + s), s the square root, which keeps small residuals.
+
+    Parameters
+    ----------
+    delta : float > 0, default 1.0
+        About where the loss becomes linear, in the units of the data.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = e / s, h = 1 / s³. Infinite e: l = inf, g = ±delta, h = 0. XGBoost's
+    ``reg:pseudohubererror`` has delta as ``huber_slope``.
+
+    References
+    ----------
+    P. Charbonnier et al., "Deterministic Edge-Preserving Regularization in Computed Imaging",
+    IEEE Trans. Image Process. 6, 1997, doi:10.1109/83.551699.
+
+    Examples
+    --------
+    >>> print(f"{PseudoHuberLoss(delta=3.0)([1.0], [5.0]):.6f}")
+    6.000000
+    """
+
+    delta: float = parameter(1.0, number(low=0, open_low=True))
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "PseudoHuber", {"delta": self.delta}
+
+
+def pseudo_huber_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    delta: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Pseudo-Huber loss: mean of delta² (sqrt(1 + ((p - y) / delta)²) - 1).
+
+    Shorthand for ``PseudoHuberLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    delta, reduction
+        See `PseudoHuberLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `PseudoHuberLoss.value`.
+    """
+    loss = shared(PseudoHuberLoss, delta, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogCoshLoss(Loss):
+    r"""Log-cosh loss: ln cosh of the residual, half its square when small, |e| - ln 2 when large.
+
+    .. math:: l(y, p) = \ln \cosh e = |e| + \ln(1 + e^{-2|e|}) - \ln 2, \quad e = p - y
+
+    Small residuals are computed as log1p(2 sinh²(e / 2)), so they do not round to 0.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+
+    Notes
+    -----
+    Derivatives: g = tanh e, h = 1 / cosh² e. Infinite e: l = inf, g = ±1, h = 0. The residual
+    has no unit: scale the data.
+
+    References
+    ----------
+    P. J. Green, "Bayesian Reconstructions From Emission Tomography Data Using a Modified EM
+    Algorithm", IEEE Trans. Med. Imaging 9, 1990, doi:10.1109/42.52985.
+
+    Examples
+    --------
+    >>> print(f"{LogCoshLoss()([1.0, 2.0], [1.5, 5.0]):.6f}")
+    1.214722
+    """
+
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "LogCosh", {"unused": 0.0}
+
+
+def log_cosh_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Log-cosh loss: mean of ln cosh(p - y).
+
+    Shorthand for ``LogCoshLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of real numbers, of one shape
+        Targets and predictions.
+    reduction
+        See `LogCoshLoss`.
+    sample_weight : array_like, optional
+        Weights, of the same shape.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `LogCoshLoss.value`.
+    """
+    loss = shared(LogCoshLoss, reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)

@@ -1,0 +1,212 @@
+"""The row-wise losses: one number out of each row of class scores and its target."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fastloss import _rows
+from fastloss._base import (
+    PROBABILITIES,
+    REALS,
+    REDUCTION,
+    WEIGHTS,
+    Interval,
+    Loss,
+    Reduction,
+    check_values,
+    either,
+    flag,
+    number,
+    parameter,
+    shared,
+)
+from fastloss.pointwise import LogLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
+
+TARGETS = Interval(0.0, math.inf, "targets >= 0")
+
+
+def class_number(name: str, value: Any) -> int | None:
+    """Check for a whole number that a label of any dtype can be, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            index = operator.index(value)
+        except TypeError:
+            pass
+        else:
+            if abs(index) <= 2**53:
+                return index
+    raise ValueError(f"{name} must be None or an integer of at most 53 bits, got {value!r}")
+
+
+def weights_of_classes(name: str, value: Any) -> tuple[float, ...] | None:
+    """Check for a finite number >= 0 of each class, or None."""
+    if value is None:
+        return None
+    try:
+        weights = np.array(value, float)
+    except (TypeError, ValueError):
+        weights = np.array(math.nan)
+    if weights.ndim == 1 and bool(np.all(np.isfinite(weights) & (weights >= 0))):
+        return tuple(weights.tolist())
+    raise ValueError(f"{name} must be None or a finite number >= 0 for each class, got {value!r}")
+
+
+class RowLoss(Loss):
+    """Base of the losses whose elements are the rows of a matrix `y_pred`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyLoss(RowLoss):
+    r"""Cross entropy of class scores, in nats: softmax and log loss in one.
+
+    .. math:: l(t, z) = \sum_j c_j t_j \Bigl(\ln \sum_i e^{z_i} - z_j\Bigr)
+
+    for a row z of C scores, targets t and class weights c. `y_pred` is (n, C); `y_true` is either
+    (n,), a class number from 0 to C - 1 for each row, where t is 1 for it and 0 for the others,
+    or (n, C), the targets themselves, which need not sum to 1; `sample_weight` is (n,). Class
+    numbers may be of any dtype, floats that hold whole numbers included. Another number raises
+    ValueError before anything is written.
+
+    Parameters
+    ----------
+    from_logits : bool, default True
+        `y_pred` are scores of any size (logits). If False they are probabilities, and a row costs
+        -Σ c t ln p: they are not divided by their sum.
+    label_smoothing : float, default 0
+        ε in [0, 1]: t becomes (1 - ε) t + ε / C.
+    ignore_index : int, optional
+        Class number of rows that cost nothing, have gradient 0 whatever they hold, and do not
+        count in a mean. Soft targets have none.
+    class_weight : array_like of C numbers >= 0, optional
+        c; 1 by default.
+    eps : float in [0, 0.5) or "auto", default 1e-7
+        Probabilities are clipped to [eps, 1 - eps] as those of `LogLoss` are. Without meaning for
+        logits.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`; the elements are the rows that count. With class numbers, "mean"
+        divides by the sum of class weight times sample weight; with soft targets by that of the
+        sample weights (as torch does).
+
+    Notes
+    -----
+    With s the softmax of z and T = Σ c t: g = T s - c t; h = T s (1 - s), the diagonal. The loss
+    of a nearly perfect row keeps its relative accuracy, as does its gradient.
+
+    Infinite logits: the limit, where there is one. -inf is probability 0, and costs inf only for a
+    class with a target; a single +inf is probability 1; two of them, or only -inf, give nan. A
+    class whose target or weight is 0 costs nothing. NaN in a row makes that row nan, unless it is
+    ignored. Rows of no classes cost 0 by soft targets, and have no class number.
+
+    References
+    ----------
+    J. S. Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs",
+    1990; C. Szegedy et al., "Rethinking the Inception Architecture", arXiv:1512.00567 (smoothing).
+
+    Examples
+    --------
+    >>> z = np.array([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> value, grad = CrossEntropyLoss().value_and_grad([0, 2], z)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    0.669079 [[-0.107, 0.053, 0.053], [0.167, 0.167, -0.333]]
+    """
+
+    from_logits: bool = parameter(True, flag)
+    label_smoothing: float = parameter(0.0, number(low=0, high=1))
+    ignore_index: int | None = parameter(None, class_number)
+    class_weight: ArrayLike | None = parameter(None, weights_of_classes)
+    eps: float | Literal["auto"] = parameter(
+        1e-7, either("auto", number(low=0, high=0.5, open_high=True))
+    )
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    def _make_kernel(self) -> _rows.RowKernel:
+        clip = LogLoss(eps=self.eps)._kernel_parameters()[1]
+        return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
+                               self.class_weight, clip, self.reduction)  # type: ignore[arg-type]
+
+    def check(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
+        """Raise if the data are not what the loss is meant for.
+
+        For debugging: the other methods take any number but a class that does not exist.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            See `value`.
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite, a class number or probability is out of its range, or a target
+            or weight is negative; with the index and value of the first.
+        """
+        y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
+        if y.ndim == 2:
+            check_values("y_true", y, TARGETS)
+        check_values("y_pred", p, REALS if self.from_logits else PROBABILITIES)
+        if w is not None:
+            check_values("sample_weight", w, WEIGHTS)
+        self.value(y_true, y_pred, sample_weight)
+
+
+def cross_entropy_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    from_logits: bool = True,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    class_weight: ArrayLike | None = None,
+    eps: float | Literal["auto"] = 1e-7,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Cross entropy of class scores: mean over rows of -ln softmax(z) of the label, in nats.
+
+    Shorthand for ``CrossEntropyLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    y_true : array_like, (n,) class numbers or (n, C) targets
+        What was to be predicted.
+    y_pred : array_like, (n, C)
+        Scores of the classes; probabilities for ``from_logits=False``.
+    from_logits, label_smoothing, ignore_index, class_weight, eps, reduction
+        See `CrossEntropyLoss`.
+    sample_weight : array_like, (n,), optional
+        Weights of the rows.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray (n,) for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `CrossEntropyLoss.value`; ValueError for a class number out of range.
+
+    Examples
+    --------
+    >>> print(f"{cross_entropy_loss([0, 2], [[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]):.6f}")
+    0.669079
+    """
+    loss = shared(CrossEntropyLoss, from_logits, label_smoothing, ignore_index, class_weight, eps,
+                  reduction)
+    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
