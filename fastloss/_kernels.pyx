@@ -131,15 +131,18 @@ cdef inline void add(Sum *total, double high, double low) noexcept nogil:
 
 
 cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
-    cdef Py_ssize_t i, j, k
+    cdef Py_ssize_t i, j, k, at
     cdef Py_ssize_t panels = n // (LANES * DEPTH)
     cdef double lanes[LANES]
-    cdef double s
+    cdef double s, t
     for i in range(panels):
         for k in range(LANES):          # vectorised: a lane stays in a register
             s = 0
-            for j in range(DEPTH):
-                s += a[(i * DEPTH + j) * LANES + k]
+            for j in range(0, DEPTH, 4):          # pairs of pairs: fewer roundings in a row
+                at = (i * DEPTH + j) * LANES + k
+                t = (<double>a[at] + a[at + LANES]) + (<double>a[at + 2 * LANES]
+                                                       + a[at + 3 * LANES])
+                s += t
             lanes[k] = s
         add(total, fold(lanes), 0)
     if n % (LANES * DEPTH):

@@ -5,6 +5,8 @@ from libc.math cimport fabs, fabsf, sqrt, sqrtf
 cdef extern from "_simd.h" nogil:
     float fl_expf(float x)
     double fl_exp(double x)
+    float fl_exp_negativef(float x)
+    double fl_exp_negative(double x)
     float fl_exp_productf(double a, float x, float more)
     double fl_exp_product(double a, double x, double more)
     double fl_exp_quadratic(double x)
@@ -28,6 +30,11 @@ ctypedef fused real:
 
 cdef inline real exp_(real x) noexcept nogil:
     return fl_expf(x) if real is float else fl_exp(x)
+
+
+cdef inline real exp_negative(real x) noexcept nogil:
+    """e^x for x <= 0."""
+    return fl_exp_negativef(x) if real is float else fl_exp_negative(x)
 
 
 cdef inline real exp_product(double a, real x, real more) noexcept nogil:

@@ -2,8 +2,8 @@
 """Losses of labels 0 and 1, or between, and probabilities or logits, at one sample."""
 from libc.math cimport NAN
 
-from fastloss._math cimport (exp_, exp_product, keep_nan, log_, log1m_half, log1p_unit,
-                             magnitude, positive_part, real, times)
+from fastloss._math cimport (exp_negative, exp_product, keep_nan, log_, log1m_half, log1p_unit,
+                             magnitude, real, times)
 
 cdef struct Log:
     double eps           # in float64; in float32 it is rounded, or another one by default
@@ -50,33 +50,36 @@ ctypedef fused LossOfFactor:
     LogLogits
 
 
-cdef inline void clipped_logs(const Log *c, real p, real *log_p, real *log_r) noexcept nogil:
-    """ln p and ln(1 - p), clipped."""
-    # The upper tail is clipped and evaluated by r = 1 - p, which is exact for p >= 1/2: in
-    # float32 the number 1 - 1e-7 does not exist, and a clip at it makes the tails differ.
-    # Of the two logs one is of the smaller a of p and r, the other is log(1 - a), which keeps
-    # its relative accuracy for small a.
+cdef inline real closer_end(real p) noexcept nogil:
+    """The smaller of p and 1 - p, either exact: 1 - p is, for p >= 1/2."""
     cdef real half = 0.5
     cdef real one = 1
+    return p if p < half else one - p
+
+
+cdef inline void clipped_logs(const Log *c, real p, real *log_p, real *log_r) noexcept nogil:
+    """ln p and ln(1 - p), clipped."""
+    # Clipped by the closer end a: in float32 the number 1 - 1e-7 does not exist, and a clip at
+    # it makes the tails differ. The other log is log(1 - a), which keeps its relative accuracy.
+    cdef real half = 0.5
     cdef real eps = <real>(c.eps32 if real is float else c.eps)
     cdef real log_eps = <real>(c.log_eps32 if real is float else c.log_eps)
     cdef real log1m_eps = <real>(c.log1m_eps32 if real is float else c.log1m_eps)
-    cdef real r = one - p
-    cdef real a = p if p < half else r
-    cdef real log_less = log_(a)
-    cdef real log_more = log1m_half(a)
-    cdef real u = log_less if p < half else log_more
-    cdef real v = log_more if p < half else log_less
-    log_p[0] = log_eps if p < eps else log1m_eps if r < eps else u
-    log_r[0] = log1m_eps if p < eps else log_eps if r < eps else v
+    cdef real a = closer_end(p)
+    cdef real less = log_(a)
+    cdef real more = log1m_half(a)
+    less = log_eps if a < eps else less
+    more = log1m_eps if a < eps else more
+    log_p[0] = less if p < half else more
+    log_r[0] = more if p < half else less
 
 
-cdef inline real unless_clipped(const Log *c, real p, real slope) noexcept nogil:
-    """A derivative, or what it is where p is clipped."""
-    cdef real one = 1
+cdef inline real unless_clipped(const Log *c, real y, real p, real slope) noexcept nogil:
+    """A derivative, or what it is where p is clipped; NaN where y or p is."""
     cdef real eps = <real>(c.eps32 if real is float else c.eps)
-    cdef real clipped = <real>c.clipped
-    return clipped if p < eps else clipped if one - p < eps else slope
+    cdef real clipped = <real>c.clipped + (y - y)
+    slope = clipped if closer_end(p) < eps else slope
+    return slope if p == p else p
 
 
 cdef inline void log_probability(const Log *c, real y, real p,
@@ -90,7 +93,8 @@ cdef inline void log_probability(const Log *c, real y, real p,
     cdef real log_p, log_r
     clipped_logs(c, p, &log_p, &log_r)
     # either is infinite at its end, where the label weight may be 0
-    f[0] = keep_nan(y, p, zero - (times(near, log_p) + times(far, log_r)))
+    cdef real cost = zero - (times(near, log_p) + times(far, log_r))
+    f[0] = cost if p == p else p
     # y / p and (1 - y) / (1 - p) are 0 where the label weight is: never 0 / 0
     cdef real down = near / p
     cdef real up = far / r
@@ -100,8 +104,8 @@ cdef inline void log_probability(const Log *c, real y, real p,
     up = zero if far == zero else up
     down_twice = zero if near == zero else down_twice
     up_twice = zero if far == zero else up_twice
-    g[0] = keep_nan(y, p, unless_clipped(c, p, up - down))
-    h[0] = keep_nan(y, p, unless_clipped(c, p, down_twice + up_twice))
+    g[0] = unless_clipped(c, y, p, up - down)
+    h[0] = unless_clipped(c, y, p, down_twice + up_twice)
 
 
 cdef inline void minus_log(const Log *c, real p, real *f, real *g, real *h) noexcept nogil:
@@ -112,8 +116,8 @@ cdef inline void minus_log(const Log *c, real p, real *f, real *g, real *h) noex
     cdef real log_p, log_r
     clipped_logs(c, p, &log_p, &log_r)
     f[0] = zero - log_p
-    g[0] = keep_nan(p, p, unless_clipped(c, p, -inverse))
-    h[0] = keep_nan(p, p, unless_clipped(c, p, inverse * inverse))
+    g[0] = unless_clipped(c, one, p, -inverse)
+    h[0] = unless_clipped(c, one, p, inverse * inverse)
 
 
 cdef inline double log_probability_factor(const Log *c, real y, real p) noexcept nogil:
@@ -136,23 +140,26 @@ cdef inline void log_logits(const LogLogits *c, real y, real z,
     cdef real label = <real>c.label_scale * y + <real>c.label_shift
     cdef real near = <real>c.pos_weight * label
     cdef real far = <real>c.label_scale * (one - y) + <real>c.label_shift
-    cdef real e = exp_(-magnitude(z))
+    cdef real size = magnitude(z)
+    cdef real e = exp_negative(-size)
+    cdef real wrong = near if z < zero else far
     cdef real high = e if z < zero else one      # sigmoid(z) and 1 - it, times 1 + e
     cdef real low = one if z < zero else e
     cdef real inverse = one / (one + e)
-    f[0] = (times(far, positive_part(z)) + times(near, positive_part(-z))
-            + (near + far) * log1p_unit(e))
+    f[0] = times(wrong, size) + (near + far) * log1p_unit(e)
     g[0] = (far * high - near * low) * inverse
     h[0] = (near + far) * e * inverse * inverse
 
 
 cdef inline double log_logits_factor(const LogLogits *c, real y, real z,
                                      double *linear) noexcept nogil:
+    cdef real zero = 0
     cdef real one = 1
-    cdef real label = <real>c.label_scale * y + <real>c.label_shift
-    linear[0] = times(<real>c.label_scale * (one - y) + <real>c.label_shift,
-                      positive_part(z)) + times(label, positive_part(-z))
-    return <double>one + exp_(-magnitude(z))
+    cdef real near = <real>c.label_scale * y + <real>c.label_shift
+    cdef real far = <real>c.label_scale * (one - y) + <real>c.label_shift
+    cdef real size = magnitude(z)
+    linear[0] = times(near if z < zero else far, size)
+    return <double>one + exp_negative(-size)
 
 
 cdef inline double log_sign(const LossOfFactor *c) noexcept nogil:
@@ -182,22 +189,24 @@ cdef inline void focal(const FocalLoss *c, real y, real z,
     # ln q = -(max(x, 0) + log1p(e)), e = exp(-|x|), and q^gamma is the exponential of gamma
     # times that, as a product with no rounding of gamma max(x, 0).
     cdef real zero = 0
+    cdef real half = 0.5
     cdef real one = 1
     cdef real two = 2
+    cdef real far = <real>1e30           # an infinity times 0 would be NaN
     cdef real gamma = <real>c.gamma
     cdef real alpha = <real>c.alpha
     cdef real s = two * y - one
     cdef real weight = y * alpha + (one - y) * (one - alpha)
     cdef real x = times(s, z)
-    cdef real e = exp_(-magnitude(x))
+    x = x if z == z else z
+    cdef real size = magnitude(x)
+    cdef real e = exp_negative(-size)
     cdef real log1p_e = log1p_unit(e)
     cdef real inverse = one / (one + e)
-    cdef real p = (e if x < zero else one) * inverse
-    cdef real q = (one if x < zero else e) * inverse
-    cdef real minus_log_p = positive_part(-x) + log1p_e
-    cdef real p_log_p = zero - times(p, minus_log_p)
-    cdef real far = <real>1e30          # infinity times a gamma of 0 would be NaN
-    cdef real half = 0.5
+    cdef real p = inverse * (e if x < zero else one)
+    cdef real q = inverse * (one if x < zero else e)
+    cdef real cost = log1p_e + (size if x < zero else zero)        # -ln p
+    cdef real p_cost = p * (far if cost > far else cost)
     cdef real bounded, power
     if FocalLoss is FocalSquared:
         power = weight * (q * q)
@@ -207,10 +216,9 @@ cdef inline void focal(const FocalLoss *c, real y, real z,
         # the positive part, in arithmetic: a zero would be worth a branch
         power = weight * exp_product(-c.gamma, half * (bounded + magnitude(bounded)),
                                      -gamma * log1p_e)
-    f[0] = keep_nan(y, z, times(power, minus_log_p))
-    g[0] = keep_nan(y, z, s * power * (gamma * p_log_p - q))
-    h[0] = keep_nan(y, z, s * s * power * (gamma * p_log_p * (q - gamma * p)
-                                           + p * q * (two * gamma + one)))
+    f[0] = times(power, cost)
+    g[0] = zero - s * power * (gamma * p_cost + q)
+    h[0] = s * s * power * (p * q * (two * gamma + one) - gamma * p_cost * (q - gamma * p))
 
 
 cdef inline void kl_divergence(const KLDivergence *c, real y, real p,

@@ -43,7 +43,8 @@ cdef inline void poisson_log_input(const PoissonLogInput *c, real y, real z,
                                    real *f, real *g, real *h) noexcept nogil:
     cdef real inf = INFINITY
     cdef real rate = exp_(z)
-    f[0] = keep_nan(y, z, rate if rate == inf else rate - times(y, z))
+    cdef real cost = rate - times(y, z)
+    f[0] = rate + (y - y) if rate == inf else cost      # a NaN label stays
     g[0] = rate - y
     h[0] = keep_nan(y, z, rate)
 

@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Losses of the residual e = p - y, at one sample."""
-from fastloss._math cimport (exp_, expm1_negative, keep_nan, log1p_unit, magnitude,
+from fastloss._math cimport (exp_negative, expm1_negative, keep_nan, log1p_unit, magnitude,
                              positive_part, real, sign, sqrt_)
 
 cdef struct Absolute:
@@ -88,7 +88,7 @@ cdef inline void log_cosh(const LogCosh *c, real y, real p,
     cdef real m = expm1_negative(-a)
     cdef real k = one + m
     cdef real small = half * m * m / k
-    cdef real decay = exp_(-a)
+    cdef real decay = exp_negative(-a)
     decay = decay * decay
     f[0] = log1p_unit(small if a < one else k * k) + (zero if a < one else a - log_2)
     g[0] = sign(e) * (-m * (two + m) / (one + k * k))

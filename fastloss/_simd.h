@@ -37,6 +37,16 @@
 #define FL_INLINE static __forceinline
 #endif
 
+/* a b + c: in one rounding where the processor has an instruction for it, as those with AVX2 do. So
+ * results of exponentials and logarithms may differ in the last bits from those without. */
+#if defined(__FMA__)
+#define FL_FMAF(a, b, c) __builtin_fmaf(a, b, c)
+#define FL_FMA(a, b, c) __builtin_fma(a, b, c)
+#else
+#define FL_FMAF(a, b, c) ((a) * (b) + (c))
+#define FL_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
 /* largest relative error 5.83e-9 */
 #define LOGF_0 0.3333333171227107885f
 #define LOGF_1 -0.2500082108416650838f
@@ -93,13 +103,13 @@
 FL_INLINE float fl_log_mantissaf(float f, float k)
 {
     float z = f * f;
-    float r = LOGF_7 * f + LOGF_6;
-    r = r * z + (LOGF_5 * f + LOGF_4);
-    r = r * z + (LOGF_3 * f + LOGF_2);
-    r = r * z + (LOGF_1 * f + LOGF_0);
-    r = (r * f - 0.5f) * z + k * LN2F_LOW;
+    float r = FL_FMAF(LOGF_7, f, LOGF_6);
+    r = FL_FMAF(r, z, FL_FMAF(LOGF_5, f, LOGF_4));
+    r = FL_FMAF(r, z, FL_FMAF(LOGF_3, f, LOGF_2));
+    r = FL_FMAF(r, z, FL_FMAF(LOGF_1, f, LOGF_0));
+    r = FL_FMAF(FL_FMAF(r, f, -0.5f), z, k * LN2F_LOW);
     r = f + r;
-    return r + k * LN2F_HIGH;
+    return FL_FMAF(k, LN2F_HIGH, r);
 }
 
 /* (log((1 + s) / (1 - s)) - 2 s) / s as a polynomial in z = s^2, |s| <= 0.1716. */
@@ -107,9 +117,9 @@ FL_INLINE double fl_log_tail(double z)
 {
     double w = z * z;
     double r = LOG_6;
-    r = r * w + (LOG_5 * z + LOG_4);
-    r = r * w + (LOG_3 * z + LOG_2);
-    r = r * w + (LOG_1 * z + LOG_0);
+    r = FL_FMA(r, w, FL_FMA(LOG_5, z, LOG_4));
+    r = FL_FMA(r, w, FL_FMA(LOG_3, z, LOG_2));
+    r = FL_FMA(r, w, FL_FMA(LOG_1, z, LOG_0));
     return r * z;
 }
 
@@ -118,9 +128,9 @@ FL_INLINE double fl_log_mantissa(double f, double k)
 {
     double s = f / (2.0 + f);
     double h = 0.5 * f * f;
-    double r = s * (h + fl_log_tail(s * s)) + k * LN2_LOW;
+    double r = FL_FMA(s, h + fl_log_tail(s * s), k * LN2_LOW);
     r = f - (h - r);
-    return r + k * LN2_HIGH;
+    return FL_FMA(k, LN2_HIGH, r);
 }
 
 /* r, the logarithm of a positive finite x, or what the logarithm of another x is. */
@@ -151,7 +161,7 @@ FL_INLINE float fl_artanh_tailf(float z)
     int k;
     float r = 0.0f;
     for (k = 8; k > 0; k--)
-        r = r * z + (float)(2.0 / (2 * k + 1));
+        r = FL_FMAF(r, z, (float)(2.0 / (2 * k + 1)));
     return r * z;
 }
 
@@ -160,7 +170,7 @@ FL_INLINE double fl_artanh_tail(double z)
     int k;
     double r = 0.0;
     for (k = 15; k > 0; k--)
-        r = r * z + 2.0 / (2 * k + 1);
+        r = FL_FMA(r, z, 2.0 / (2 * k + 1));
     return r * z;
 }
 
@@ -257,29 +267,28 @@ FL_INLINE double fl_log1m_half(double x)
 FL_INLINE float fl_exp_quadraticf(float r)
 {
     float z = r * r;
-    float y = EXPF_4;
-    y = y * z + (EXPF_3 * r + EXPF_2);
-    return y * z + (EXPF_1 * r + EXPF_0);
+    float y = FL_FMAF(EXPF_4, z, FL_FMAF(EXPF_3, r, EXPF_2));
+    return FL_FMAF(y, z, FL_FMAF(EXPF_1, r, EXPF_0));
 }
 
 FL_INLINE double fl_exp_quadratic(double r)
 {
     double z = r * r;
-    double y = EXP_9 * r + EXP_8;
-    y = y * z + (EXP_7 * r + EXP_6);
-    y = y * z + (EXP_5 * r + EXP_4);
-    y = y * z + (EXP_3 * r + EXP_2);
-    return y * z + (EXP_1 * r + EXP_0);
+    double y = FL_FMA(EXP_9, r, EXP_8);
+    y = FL_FMA(y, z, FL_FMA(EXP_7, r, EXP_6));
+    y = FL_FMA(y, z, FL_FMA(EXP_5, r, EXP_4));
+    y = FL_FMA(y, z, FL_FMA(EXP_3, r, EXP_2));
+    return FL_FMA(y, z, FL_FMA(EXP_1, r, EXP_0));
 }
 
 FL_INLINE float fl_exp_tailf(float r)
 {
-    return r + fl_exp_quadraticf(r) * (r * r);
+    return FL_FMAF(fl_exp_quadraticf(r), r * r, r);
 }
 
 FL_INLINE double fl_exp_tail(double r)
 {
-    return r + fl_exp_quadratic(r) * (r * r);
+    return FL_FMA(fl_exp_quadratic(r), r * r, r);
 }
 
 /* y 2^n, n in the lowest bits of shifted = ROUND_TWICE + n: in two factors, so that results may be
@@ -317,10 +326,10 @@ FL_INLINE float fl_exp_sumf(float high, float low, float more)
 {
     float x = high + more, back = x - high;
     /* low is up to 2^-11 high, in doubles too little to matter to n */
-    float shifted = (x + low) * LOG2_EF + ROUND_TWICEF, n = shifted - ROUND_TWICEF;
+    float shifted = FL_FMAF(x + low, LOG2_EF, ROUND_TWICEF), n = shifted - ROUND_TWICEF;
     float r, y;
     low += (high - (x - back)) + (more - back);
-    r = (x - n * LN2F_HIGH) + (low - n * LN2F_LOW);
+    r = FL_FMAF(n, -LN2F_HIGH, x) + FL_FMAF(n, -LN2F_LOW, low);
     y = fl_scalef(1.0f + fl_exp_tailf(r), shifted);
     y = x > 89.0f ? INFINITY : y;
     return x < -104.0f ? 0.0f : y;
@@ -329,59 +338,70 @@ FL_INLINE float fl_exp_sumf(float high, float low, float more)
 FL_INLINE double fl_exp_sum(double high, double low, double more)
 {
     double x = high + more, back = x - high;
-    double shifted = x * LOG2_E + ROUND_TWICE, n = shifted - ROUND_TWICE;
+    double shifted = FL_FMA(x, LOG2_E, ROUND_TWICE), n = shifted - ROUND_TWICE;
     double r, y;
     low += (high - (x - back)) + (more - back);
-    r = (x - n * LN2_HIGH) + (low - n * LN2_LOW);
+    r = FL_FMA(n, -LN2_HIGH, x) + FL_FMA(n, -LN2_LOW, low);
     y = fl_scale(1.0 + fl_exp_tail(r), shifted);
     y = x > 710.0 ? INFINITY : y;
     return x < -746.0 ? 0.0 : y;
+}
+
+/* e^x for x <= 0, and up to where it is infinite. */
+FL_INLINE float fl_exp_negativef(float x)
+{
+    float shifted = FL_FMAF(x, LOG2_EF, ROUND_TWICEF), n = shifted - ROUND_TWICEF;
+    float y, r = FL_FMAF(n, -LN2F_HIGH, x);
+    r = FL_FMAF(n, -LN2F_LOW, r);
+    y = fl_scalef(1.0f + fl_exp_tailf(r), shifted);
+    return x < -104.0f ? 0.0f : y;
 }
 
 FL_INLINE float fl_expf(float x)
 {
-    float shifted = x * LOG2_EF + ROUND_TWICEF, n = shifted - ROUND_TWICEF;
-    float y, r = x - n * LN2F_HIGH;
-    r = r - n * LN2F_LOW;
-    y = fl_scalef(1.0f + fl_exp_tailf(r), shifted);
-    y = x > 89.0f ? INFINITY : y;
-    return x < -104.0f ? 0.0f : y;
+    float y = fl_exp_negativef(x);
+    return x > 89.0f ? INFINITY : y;
+}
+
+FL_INLINE double fl_exp_negative(double x)
+{
+    double shifted = FL_FMA(x, LOG2_E, ROUND_TWICE), n = shifted - ROUND_TWICE;
+    double y, r = FL_FMA(n, -LN2_HIGH, x);
+    r = FL_FMA(n, -LN2_LOW, r);
+    y = fl_scale(1.0 + fl_exp_tail(r), shifted);
+    return x < -746.0 ? 0.0 : y;
 }
 
 FL_INLINE double fl_exp(double x)
 {
-    double shifted = x * LOG2_E + ROUND_TWICE, n = shifted - ROUND_TWICE;
-    double y, r = x - n * LN2_HIGH;
-    r = r - n * LN2_LOW;
-    y = fl_scale(1.0 + fl_exp_tail(r), shifted);
-    y = x > 710.0 ? INFINITY : y;
-    return x < -746.0 ? 0.0 : y;
+    double y = fl_exp_negative(x);
+    return x > 710.0 ? INFINITY : y;
 }
 
 /* e^x - 1 for x <= 0. */
 FL_INLINE float fl_expm1_negativef(float x)
 {
     uint32_t i;
-    float s, shifted = x * LOG2_EF + ROUNDF, n = shifted - ROUNDF;
-    float r = x - n * LN2F_HIGH;
-    r = r - n * LN2F_LOW;
+    float s, shifted = FL_FMAF(x, LOG2_EF, ROUNDF), n = shifted - ROUNDF;
+    float r = FL_FMAF(n, -LN2F_HIGH, x);
+    r = FL_FMAF(n, -LN2F_LOW, r);
     memcpy(&i, &shifted, 4);
     i <<= 23;
     memcpy(&s, &i, 4);
-    r = fl_exp_tailf(r) * s + (s - 1.0f);
+    r = FL_FMAF(fl_exp_tailf(r), s, s - 1.0f);
     return x < -30.0f ? -1.0f : r;
 }
 
 FL_INLINE double fl_expm1_negative(double x)
 {
     uint64_t i;
-    double s, shifted = x * LOG2_E + ROUND, n = shifted - ROUND;
-    double r = x - n * LN2_HIGH;
-    r = r - n * LN2_LOW;
+    double s, shifted = FL_FMA(x, LOG2_E, ROUND), n = shifted - ROUND;
+    double r = FL_FMA(n, -LN2_HIGH, x);
+    r = FL_FMA(n, -LN2_LOW, r);
     memcpy(&i, &shifted, 8);
     i <<= 52;
     memcpy(&s, &i, 8);
-    r = fl_exp_tail(r) * s + (s - 1.0);
+    r = FL_FMA(fl_exp_tail(r), s, s - 1.0);
     return x < -60.0 ? -1.0 : r;
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
-
-_BLOCK = 8192  # elements that stay in the cache
 
 
 def mean_tweedie_deviance(
@@ -74,8 +71,7 @@ def mean_tweedie_deviance(
     if not (isinstance(given, Real) and (float(given) <= 0 or float(given) >= 1)):
         raise refuse(function, "power", "a float in the range (-inf, 0.0] or [1.0, inf)", power)
     power = float(given)
-    mean: Any = (_elements.tweedie("mean", power) if power in (0, 1, 2)
-                 else partial(_mean_power_deviance, power))
+    mean: Any = _elements.tweedie("mean", power)
     y: Any = y_true
     p: Any = y_pred
     w: Any = sample_weight
@@ -98,25 +94,6 @@ def mean_tweedie_deviance(
     if w is not None and w.sum(dtype=np.float64) == 0:
         raise zero_weights()
     return float(mean(y[:, 0], p[:, 0], w))
-
-
-def _mean_power_deviance(power: float, y: Array, p: Array, w: Array | None) -> float:
-    """Return the mean deviance of a power that needs real powers of the data, in blocks.
-
-    NumPy's vectorised power is several times as fast as one in the kernels, which call libm's.
-    """
-    a, b = 1 - power, 2 - power
-    total = 0.0
-    with np.errstate(all="ignore"):
-        for start in range(0, len(p), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            target, mean = y[part].astype(np.float64), p[part].astype(np.float64)
-            falling = mean**a
-            deviance = mean * falling / b - target * falling / a
-            np.maximum(target, 0, out=target)
-            deviance += target**b / (a * b)
-            total += float(deviance.sum() if w is None else deviance @ w[part])
-    return 2 * total / float(len(p) if w is None else w.sum(dtype=np.float64))
 
 
 def _in_domain(power: float, y: Any, p: Any) -> bool:
