@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import fastloss
-from bench import report
-from bench.losses import LOSSES
+from bench import readme, report
+from bench.losses import LOSSES, Entry, Shape
 from bench.measure import Effort, machine, measure
 from bench.peers import OPERATIONS, PEERS, Case, installed
 
 NAMES = tuple(entry.name for entry in LOSSES)
 PEER_NAMES = tuple(peer.name for peer in PEERS)
+DTYPES = ("float32", "float64")
 SIZES = tuple(10**k for k in range(2, 8))
-QUICK_SIZES = (100, 10**6)
+QUICK_SIZES = (100, 300_000)
 EPILOG = """\
 examples:
   python -m bench --quick
   python -m bench --losses log contrastive --sizes 1e6 1e7 --peers numpy numba
-  python -m bench --output results.json --markdown results.md
-  python -m bench --from results.json --markdown results.md
+  python -m bench --sizes 1e2 1e7 --output results.json --markdown results.md
+  python -m bench --from results.json --chart chart.png --readme README.md
+
+an older processor, and both side by side in the table of distances from the limit:
+  FASTLOSS_SIMD=avx2 python -m bench --sizes 1e7 --peers --output avx2.json
+  python -m bench --from results.json avx2.json --markdown results.md
 """
 
 
@@ -44,44 +51,81 @@ def whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def matrix(text: str) -> Shape:
+    """Parse a shape like 1e5x10."""
+    rows, _, classes = text.partition("x")
+    return whole(1)(rows), whole(2)(classes)
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", epilog=EPILOG,
+        prog="python -m bench", epilog=EPILOG, usage="%(prog)s [options]",
         description="Time fastloss, other libraries and memory itself in the same rounds.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add = parser.add_argument_group("what to measure").add_argument
     add("--losses", nargs="+", choices=NAMES, default=NAMES, metavar="LOSS",
-        help=f"which losses: {', '.join(NAMES)} (default: all)")
-    add("--peers", nargs="*", choices=PEER_NAMES, default=PEER_NAMES, metavar="PEER",
-        help=f"what fastloss is compared with: {', '.join(map(repr, PEER_NAMES))} (default: all)")
+        help=f"which losses: {', '.join(map(repr, NAMES))} (default: all)")
+    add("--peers", nargs="*", choices=PEER_NAMES, metavar="PEER",
+        help=f"what fastloss is compared with: {', '.join(map(repr, PEER_NAMES))}; none if no "
+        "name follows (default: all, but 'reference' up to 1e5 elements only)")
     add("--sizes", nargs="+", type=whole(1), metavar="N",
-        help="numbers of elements, like 100 or 1e6 (default: 1e2 to 1e7)")
-    add("--dtypes", nargs="+", choices=("float32", "float64"), default=("float32", "float64"))
-    add("--operations", nargs="+", choices=OPERATIONS, default=OPERATIONS)
+        help="numbers of elements of pointwise losses, like 100 or 1e6 (default: 1e2 to 1e7)")
+    add("--shapes", nargs="+", type=matrix, metavar="ROWSxCLASSES",
+        help="matrices of row-wise losses (default: " + ", ".join(
+            "x".join(map(str, shape)) for shape in LOSSES[-1].shapes) + ")")
+    add("--dtypes", nargs="+", choices=DTYPES, default=DTYPES,
+        help="of the predictions (default: both)")
+    add("--operations", nargs="+", choices=OPERATIONS, default=OPERATIONS,
+        help="(default: both)")
+    add = parser.add_argument_group("how to measure").add_argument
     add("--threads", type=whole(1), default=fastloss.get_num_threads(),
         help="threads of every library that can be told (default: %(default)s)")
-    add("--seconds", type=float,
-        help="time for the rounds of one case, which has at least 7 (default: 2)")
+    add("--seconds", type=float, metavar="S",
+        help="measure the contenders of a case, in turn, again and again until S seconds have "
+        "passed, at least 7 times (3 times those whose call takes more than 0.15 s); where other "
+        "processes disturbed it, again, until 3 S have passed (default: 1)")
     add("--quick", action="store_true",
-        help="two sizes and at least 3 rounds in 0.2 s, to see that everything works")
+        help="two sizes, at least 3 rounds in 0.1 s: to see that everything works and agrees, "
+        "not for its numbers")
+    add = parser.add_argument_group("results").add_argument
     add("--output", type=Path, metavar="FILE.json", help="write the results, after each case")
     add("--markdown", type=Path, metavar="FILE.md", help="write the tables")
+    add("--chart", type=Path, metavar="FILE.png",
+        help="draw times as multiples of the streaming limit at the largest size (Matplotlib)")
+    add("--readme", type=Path, metavar="README.md",
+        help="write the tables of chosen losses between the marks of its section on speed")
     add("--all-sizes", action="store_true", help="tables for all sizes, not the extremes only")
-    add("--from", dest="source", type=Path, metavar="FILE.json",
-        help="measure nothing: read the results of an earlier run")
+    add("--from", dest="sources", type=Path, nargs="+", metavar="FILE.json",
+        help="measure nothing: read the results of an earlier run, restricted to --losses; more "
+        "files, of other SIMD levels, add columns to the table of distances from the limit")
     options = parser.parse_args(argv)
     if options.sizes is None:
         options.sizes = QUICK_SIZES if options.quick else SIZES
     if options.seconds is None:
-        options.seconds = 0.2 if options.quick else 2.0
+        options.seconds = 0.1 if options.quick else 1.0
     return options
+
+
+def plan(options: argparse.Namespace) -> list[tuple[Shape, str, Entry, str]]:
+    """Return what is measured: shape, dtype, loss and operation."""
+    entries = [entry for entry in LOSSES if entry.name in options.losses]
+    pointwise = [entry for entry in entries if not entry.shapes]
+    sized: list[tuple[Shape, Entry]] = [
+        ((n,), entry) for n in options.sizes for entry in pointwise]
+    for entry in entries:
+        if entry.shapes:
+            shapes = options.shapes or (entry.quick_shapes if options.quick else entry.shapes)
+            sized += [(shape, entry) for shape in shapes]
+    return [(shape, dtype, entry, operation) for shape, entry in sized
+            for dtype in options.dtypes for operation in options.operations]
 
 
 def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     """Measure all cases and return the results."""
-    wanted = [peer for peer in PEERS if peer.name in options.peers]
+    chosen = PEER_NAMES if options.peers is None else options.peers
+    wanted = [peer for peer in PEERS if peer.name in chosen]
     peers = [peer for peer in wanted if installed(peer.needs)]
     missing = [peer.name for peer in wanted if peer not in peers]
     results: dict[str, Any] = {
@@ -90,24 +134,23 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     if missing:
         say(f"not installed, so not measured: {', '.join(missing)}")
     effort = Effort(options.seconds, 3 if options.quick else 7)
-    plan = [
-        (n, dtype, entry, operation)
-        for n in options.sizes for dtype in options.dtypes
-        for entry in LOSSES if entry.name in options.losses for operation in options.operations
-    ]
-    for i, (n, dtype, entry, operation) in enumerate(plan, 1):
-        case = measure(Case.draw(entry, n, dtype, operation, options.threads), peers, effort)
+    cases, began = plan(options), time.perf_counter()
+    for i, (shape, dtype, entry, operation) in enumerate(cases, 1):
+        here = [peer for peer in peers
+                if options.peers is not None or math.prod(shape) <= peer.most]
+        case = measure(Case.draw(entry, shape, dtype, operation, options.threads), here, effort)
         results["cases"].append(case)
-        say(f"[{i}/{len(plan)}] {summary(case)}")
+        say(f"[{i}/{len(cases)}, {time.perf_counter() - began:.0f} s] {summary(case)}")
         if options.output:
-            write(options.output, json.dumps(results, indent=1) + "\n")
+            write(options.output, json.dumps(results) + "\n")
     return results
 
 
 def summary(case: dict[str, Any]) -> str:
     """Describe a measured case in a line."""
     ours = case["times"]["fastloss"]
-    line = (f"{case['loss']} {case['operation']} {case['dtype']} n={case['n']}: "
+    line = (f"{case['loss']} {case['operation']} {case['dtype']} "
+            f"{report.extent(case['shape'])}: "
             f"{ours['median'] * 1e6:.4g} µs, {ours['to_streaming']:.2f}x streaming")
     peers = {k: v for k, v in case["times"].items() if not k.startswith("fastloss")}
     if peers:
@@ -128,17 +171,33 @@ def write(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def read(path: Path, losses: Sequence[str]) -> dict[str, Any]:
+    """Return the results of an earlier run, of these losses."""
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    results["cases"] = [case for case in results["cases"] if case["loss"] in losses]
+    return results
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure or read results and report them; 1 if a peer failed or disagreed."""
     options = parse(argv)
-    if options.source:
-        results = json.loads(options.source.read_text(encoding="utf-8"))
+    others: list[dict[str, Any]] = []
+    if options.sources:
+        results, *others = (read(path, options.losses) for path in options.sources)
     else:
         words = sys.argv[1:] if argv is None else argv
         results = run(options, shlex.join(["python", "-m", "bench", *words]))
-    report.show(results, everything=options.all_sizes)
+    report.show(results, others, everything=options.all_sizes)
     if options.markdown:
-        write(options.markdown, report.markdown(results, everything=options.all_sizes))
+        text = report.markdown(results, others, everything=options.all_sizes)
+        write(options.markdown, text)
+    if options.chart:
+        from bench.chart import draw  # Matplotlib is not needed to measure
+
+        draw(results, options.chart)
+    if options.readme:
+        text = options.readme.read_text(encoding="utf-8")
+        write(options.readme, readme.updated(text, results))
     return 1 if any(case["errors"] for case in results["cases"]) else 0
 
 

@@ -22,9 +22,11 @@ import numpy as np
 import fastloss
 from bench import streaming
 from bench.peers import OURS, Call, Case, Contender, Peer, use_threads
+from fastloss import _level
 
 SAMPLE = 200e-6  # seconds that a sample takes at least: calls are repeated in it
 LONG = 20e-3  # seconds of a call that is not repeated to calibrate
+SLOW, SLOW_ROUNDS = 0.15, 3  # a call that takes longer is part of fewer rounds
 SMALL, SMALL_SAMPLE = 10_000, 1e-3
 PAUSE, PAUSE_FROM = 2e-3, 100_000  # the threads of the last contender spin for a while
 WARM_TO = 1_000_000  # to here data may stay in cache: a first call is not timed, for anyone
@@ -38,9 +40,14 @@ LIBRARIES = ("fastloss", "numpy", "scikit-learn", "numexpr", "numba", "torch", "
 class Effort:
     """How long to measure a case: for some seconds, but within these numbers of rounds."""
 
-    seconds: float = 2.0
+    seconds: float = 1.0
     least: int = 7
     most: int = 200
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a disturbed case is not measured again."""
+        return 3 * self.seconds
 
 
 def take_sample(call: Call, number: int) -> float:
@@ -80,6 +87,9 @@ def interleave(
         ):
             shuffle(order)
             for contender in order:
+                slow = rounds >= SLOW_ROUNDS and min(times[contender.name]) > SLOW
+                if slow and contender is not contenders[0]:
+                    continue
                 if n >= PAUSE_FROM:
                     time.sleep(PAUSE)
                 if n <= WARM_TO:
@@ -90,7 +100,7 @@ def interleave(
         if collecting:
             gc.enable()
     return {
-        name: {"median": statistics.median(t), "min": min(t), "rounds": rounds,
+        name: {"median": statistics.median(t), "min": min(t), "rounds": len(t),
                "calls": numbers[name]}
         for name, t in times.items()
     }
@@ -115,6 +125,7 @@ def undisturbed(contenders: Sequence[Contender], n: int, effort: Effort) -> dict
     region may wait for milliseconds. All contenders count alike.
     """
     best: dict[str, Any] = {}
+    began = time.perf_counter()
     for attempt in range(1, ATTEMPTS + 1):
         (busy, own), start = cpu_seconds(), time.perf_counter()
         times = interleave(contenders, n, effort)
@@ -125,7 +136,7 @@ def undisturbed(contenders: Sequence[Contender], n: int, effort: Effort) -> dict
             best = {"times": times, "others": others, "stalls": stalls}
         best["attempts"] = attempt
         best["disturbed"] = best["others"] >= DISTURBED or best["stalls"] > 0
-        if not best["disturbed"]:
+        if not best["disturbed"] or time.perf_counter() - began > effort.patience:
             break
     return best
 
@@ -171,8 +182,8 @@ def measure(case: Case, peers: Sequence[Peer], effort: Effort) -> dict[str, Any]
         result["to_fastloss"] = result["median"] / own
         result["to_streaming"] = result["median"] / limit
     return {
-        "loss": case.entry.name, "n": case.p.size, "dtype": case.p.dtype.name,
-        "operation": case.operation, "bytes": (3 if case.gradient else 2) * case.p.nbytes,
+        "loss": case.entry.name, "n": case.p.size, "shape": case.p.shape,
+        "dtype": case.p.dtype.name, "operation": case.operation, "bytes": case.bytes,
         "times": {k: v for k, v in times.items() if k not in moving},
         "streaming": {"kernel": fastest, **moving[fastest]}, "streaming_kernels": moving,
         "errors": errors, **measured,
@@ -202,6 +213,6 @@ def machine(threads: int, command: str) -> dict[str, Any]:
     return {
         "processor": processor(), "cpus": os.cpu_count(), "threads": threads,
         "system": f"{platform.system()} {platform.machine()}", "versions": versions,
-        "config": config.getvalue().splitlines(), "command": command,
+        "simd": _level.LEVEL, "config": config.getvalue().splitlines(), "command": command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import fastloss
 import fastloss.reference
-from bench.losses import Array, Entry
+from bench.losses import Array, Entry, Shape
 
 Call = Callable[[], Any]
 OPERATIONS = ("value", "value_and_grad")
@@ -33,13 +33,26 @@ class Case:
     threads: int
 
     @classmethod
-    def draw(cls, entry: Entry, n: int, dtype: str, operation: str, threads: int) -> Case:
-        y, p = entry.data(np.random.default_rng(0), n)
-        return cls(entry, operation, y.astype(dtype), p.astype(dtype), threads)
+    def draw(
+        cls, entry: Entry, shape: Shape, dtype: str, operation: str, threads: int
+    ) -> Case:
+        y, p = entry.data(np.random.default_rng(0), shape)
+        p = p.astype(dtype, copy=False)
+        return cls(entry, operation, y.astype(entry.label_dtype or dtype), p, threads)
 
     @property
     def gradient(self) -> bool:
         return self.operation == "value_and_grad"
+
+    @property
+    def count(self) -> int:
+        """Of how many elements the mean is taken: rows of a matrix."""
+        return len(self.p)
+
+    @property
+    def bytes(self) -> int:
+        """What has to be read and written at least."""
+        return self.y.nbytes + (2 if self.gradient else 1) * self.p.nbytes
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,7 @@ def reference(case: Case) -> Call:
 
 def numpy(case: Case) -> Call:
     terms, loss, slope = case.entry.formula(np, float)
-    y, p, scale = case.y, case.p, 1 / case.p.size
+    y, p, scale = case.y, case.p, 1 / case.count
 
     def value_and_grad() -> tuple[Any, Any]:
         t = terms(y, p)
@@ -138,30 +151,39 @@ def numpy(case: Case) -> Call:
 
 
 def sklearn_metric(case: Case) -> Call | None:
-    if case.entry.metric is None or case.gradient:
+    peer = case.entry.metric
+    if peer is None or case.gradient:
         return None
-    metric, y, p = getattr(load("sklearn.metrics"), case.entry.metric), case.y, case.p
-    return lambda: metric(y, p)
+    metric, y, p = getattr(load("sklearn.metrics"), peer.name), case.y, case.p
+    return lambda: metric(y, p, **peer.parameters)
 
 
 def sklearn_loss(case: Case) -> Contender | None:
-    """The gradient is that of the sum, so it is spared the division."""
-    if case.entry.sklearn_loss is None or not case.gradient:
+    """Its gradient is that of the sum, so it is spared the division."""
+    peer = case.entry.sklearn_loss
+    if peer is None:
         return None
-    name, scale = case.entry.sklearn_loss
-    loss = getattr(load("sklearn._loss.loss"), name)()
-    values, grad = np.zeros_like(case.p), np.zeros_like(case.p)
+    rows = case.p.ndim == 2
+    classes = {"n_classes": case.p.shape[1]} if rows else {}
+    loss = getattr(load("sklearn._loss.loss"), peer.name)(**peer.parameters, **classes)
+    # labels of the dtype of the scores, and class after class, is what it wants
+    y, p = case.y.astype(case.p.dtype, copy=False), np.asfortranarray(case.p)
+    values, grad = np.zeros(case.count, case.p.dtype), np.zeros_like(p)
+
+    def value() -> Any:
+        loss.loss(y, p, loss_out=values, n_threads=case.threads)
+        return values.mean()
 
     def value_and_grad() -> tuple[Any, Any]:
-        loss.loss_gradient(case.y, case.p, loss_out=values, gradient_out=grad,
-                           n_threads=case.threads)
+        loss.loss_gradient(y, p, loss_out=values, gradient_out=grad, n_threads=case.threads)
         return values.mean(), grad
 
-    return Contender("", value_and_grad, scale, scale / case.p.size)
+    return Contender(
+        "", value_and_grad if case.gradient else value, peer.scale, peer.scale / case.count)
 
 
 def numexpr(case: Case) -> Call | None:
-    if case.gradient:
+    if case.gradient or case.entry.numexpr is None:
         return None
     evaluate, expression, out = load("numexpr").evaluate, case.entry.numexpr, np.zeros_like(case.p)
     names: dict[str, Any] = {k: case.p.dtype.type(v) for k, v in case.entry.constants.items()}
@@ -171,9 +193,18 @@ def numexpr(case: Case) -> Call | None:
 
 
 @cache
+def numba_namespace() -> ModuleType:
+    """NumPy's functions, which Numba compiles, and `where` of scalars, which it has not."""
+    namespace = ModuleType("numba_namespace")
+    vars(namespace).update(vars(np))
+    vars(namespace)["where"] = load("numba").njit(lambda c, a, b: a if c else b)
+    return namespace
+
+
+@cache
 def numba_kernel(entry: Entry, operation: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
     nb = load("numba")
-    terms, loss, slope = (nb.njit(f) for f in entry.formula(np, dtype.type))
+    terms, loss, slope = (nb.njit(f) for f in entry.formula(numba_namespace(), dtype.type))
     prange, real = nb.prange, dtype.type
 
     def value(y: Any, p: Any) -> Any:
@@ -195,7 +226,9 @@ def numba_kernel(entry: Entry, operation: str, dtype: np.dtype[Any]) -> Callable
     return compiled
 
 
-def numba(case: Case) -> Call:
+def numba(case: Case) -> Call | None:
+    if case.p.ndim == 2:  # the formula is one of arrays
+        return None
     kernel = numba_kernel(case.entry, case.operation, case.p.dtype)
     y, p, out = case.y, case.p, np.zeros_like(case.p)
     return (lambda: (kernel(y, p, out), out)) if case.gradient else (lambda: kernel(y, p))
@@ -206,15 +239,16 @@ def numba(case: Case) -> Call:
 
 def torch_mean(case: Case, *, builtin: bool) -> Callable[[Any, Any], Any]:
     """Return the mean loss as a function of tensors y and p."""
-    torch = load("torch")
-    if builtin and case.entry.torch is not None:
-        function = getattr(torch.nn.functional, case.entry.torch)
-        return lambda y, p: function(p, y)
+    torch, peer = load("torch"), case.entry.torch
+    if builtin and peer is not None:
+        function = getattr(torch.nn.functional, peer.name)
+        return lambda y, p: function(p, y, **peer.parameters)
     terms, loss, _ = case.entry.formula(
         SimpleNamespace(
             maximum=lambda x, low: torch.clamp(x, min=low),
             minimum=lambda x, high: torch.clamp(x, max=high),
-            log=torch.log, abs=torch.abs, sign=torch.sign, exp=torch.exp,
+            **{name: getattr(torch, name) for name in (
+                "abs", "exp", "log", "log1p", "sign", "sqrt", "tanh", "where")},
         ), float)
     return lambda y, p: loss(*terms(y, p)).mean()
 
@@ -240,7 +274,7 @@ def torch_eager(case: Case) -> Call:
 def torch_compile(case: Case) -> Call:
     torch = load("torch")
     torch.compiler.reset()  # else after some shapes it gives up and runs eagerly
-    mean = torch_mean(case, builtin=False)
+    mean = torch_mean(case, builtin=case.p.ndim == 2)
     y, p = torch.from_numpy(case.y), torch.from_numpy(case.p)
     if not case.gradient:
         value = torch.compile(mean, dynamic=False)
@@ -252,11 +286,11 @@ def torch_compile(case: Case) -> Call:
 
 def jax_jit(case: Case) -> Call:
     jax = load("jax")
-    terms, loss, _ = case.entry.formula(jax.numpy, float)
+    entry, (terms, loss, _) = case.entry, case.entry.formula(jax.numpy, float)
     y, p = jax.numpy.asarray(case.y), jax.numpy.asarray(case.p)
 
     def mean(p: Any, y: Any) -> Any:
-        return loss(*terms(y, p)).mean()
+        return entry.jax(jax, y, p) if entry.jax else loss(*terms(y, p)).mean()
 
     function = jax.jit(jax.value_and_grad(mean) if case.gradient else mean)
     return lambda: jax.block_until_ready(function(p, y))
@@ -269,6 +303,7 @@ class Peer:
     name: str
     make: Callable[[Case], Call | Contender | None]
     needs: str = "numpy"
+    most: float = np.inf  # elements, unless it is asked for
 
     def contender(self, case: Case) -> Contender | None:
         made = self.make(case)
@@ -280,7 +315,7 @@ class Peer:
 OURS = Peer("fastloss", fastloss_reused)
 PEERS = (
     Peer("fastloss fresh", fastloss_fresh),
-    Peer("reference", reference),
+    Peer("reference", reference, most=100_000),
     Peer("numpy", numpy),
     Peer("sklearn metric", sklearn_metric, "sklearn"),
     Peer("sklearn._loss", sklearn_loss, "sklearn"),

@@ -11,6 +11,9 @@ Results = dict[str, Any]
 LABEL = {"value": "value", "value_and_grad": "value+grad"}
 LARGE = 100_000  # from here on memory is the limit, not the call
 SLOWER = 0.95  # a peer within 5 % is no faster
+# the order of columns
+KNOWN = ("fastloss", "fastloss fresh", "reference", "numpy", "numexpr", "numba", "torch eager",
+         "torch compile", "jax", "sklearn metric", "sklearn._loss")
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,31 @@ def distinct(items: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(items))
 
 
-def label(case: Results) -> str:
-    """Return loss and operation, with a mark where the times were disturbed."""
-    return f"{case['loss']} {LABEL[case['operation']]}" + (" *" if case["disturbed"] else "")
-
-
 def size(n: int) -> str:
     """Return 10⁷ for 10000000, and numbers that are no power of ten as they are."""
     digits = str(n)
-    if n >= 10 and digits.strip("0") == "1":
+    if n >= 1000 and digits.strip("0") == "1":
         return "10" + str(len(digits) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return digits
+
+
+def extent(shape: Sequence[int]) -> str:
+    """Return n = 10⁷, or 10⁵ × 10 for rows and classes."""
+    return " × ".join(map(size, shape)) if len(shape) > 1 else f"n = {size(shape[0])}"
+
+
+def name(case: Results) -> str:
+    """Return the loss, with the matrix if it is one of rows."""
+    return str(case["loss"]) + (f", {extent(case['shape'])}" if is_rowwise(case) else "")
+
+
+def is_rowwise(case: Results) -> bool:
+    return len(case["shape"]) > 1
+
+
+def label(case: Results) -> str:
+    """Return loss and operation, with a mark where the times were disturbed."""
+    return f"{name(case)}: {LABEL[case['operation']]}" + (" *" if case["disturbed"] else "")
 
 
 def figure(x: float) -> str:
@@ -42,47 +59,61 @@ def figure(x: float) -> str:
     return f"{x:.3g}" if x < 1000 else f"{x:.0f}"
 
 
-def times_table(cases: Sequence[Results], n: int, dtype: str) -> Table:
-    """Contenders by losses: times, and for large arrays the ratio to the streaming limit."""
-    chosen = [c for c in cases if c["n"] == n and c["dtype"] == dtype]
-    unit, factor = ("ms", 1e3) if n >= LARGE else ("µs", 1e6)
-    header = ["", *(label(c) for c in chosen)]
-    rows = [["streaming limit", *(figure(c["streaming"]["median"] * factor) for c in chosen)]]
-    names = distinct(name for c in chosen for name in c["times"])
-    for name in sorted(names, key=lambda name: not name.startswith("fastloss")):
-        row = [name]
-        for case in chosen:
-            result = case["times"].get(name)
-            if result is None:
-                row.append("")
-                continue
-            cell = figure(result["median"] * factor)
-            row.append(f"{cell} ({figure(result['to_streaming'])}×)" if n >= LARGE else cell)
-        rows.append(row)
-    title = f"n = {size(n)}, {dtype}, {unit}"
-    if n >= LARGE:
-        title += " (and times the streaming limit)"
-    else:
-        rows = rows[1:]
-    return Table(title, header, rows)
+def ratio(x: float) -> str:
+    """Return a multiple of 1: two decimals up to 2."""
+    return f"{x:.2f}" if x < 2 else f"{x:.1f}" if x < 10 else f"{x:.0f}"
 
 
-def limit_table(cases: Sequence[Results]) -> Table:
-    """How far fastloss is from the streaming limit, at every large size."""
-    large = [c for c in cases if c["n"] >= LARGE]
-    sizes = distinct(c["n"] for c in large)
-    found = {(c["loss"], c["operation"], c["dtype"], c["n"]): c for c in large}
+def groups(cases: Sequence[Results], *, everything: bool = False) -> list[list[Results]]:
+    """Return the cases of each table: one size and dtype, and all matrices of a dtype."""
+    sizes = sorted({c["n"] for c in cases if not is_rowwise(c)}, reverse=True)
+    shown = sizes if everything else distinct([*sizes[:1], *sizes[-1:]])
+    dtypes = distinct(c["dtype"] for c in cases)
+    found = [[c for c in cases if not is_rowwise(c) and (c["n"], c["dtype"]) == (n, dtype)]
+             for n in shown for dtype in dtypes]
+    found += [[c for c in cases if is_rowwise(c) and c["dtype"] == dtype] for dtype in dtypes]
+    return [group for group in found if group]
+
+
+def times_table(chosen: Sequence[Results]) -> Table:
+    """Losses by contenders: times, and for large arrays fastloss's distance from the limit."""
+    large = max(c["n"] for c in chosen) >= LARGE
+    unit, factor = ("ms", 1e3) if large else ("µs", 1e6)
+    found = distinct(key for c in chosen for key in c["times"])
+    names = [*(k for k in KNOWN if k in found), *(k for k in found if k not in KNOWN)]
     rows = []
-    for loss, operation, dtype in distinct(key[:3] for key in found):
-        row = [f"{loss} {LABEL[operation]}", dtype]
-        for n in sizes:
-            case = found.get((loss, operation, dtype, n))
-            ratio = case and case["times"]["fastloss"]["to_streaming"]
-            mark = "*" if case and case["disturbed"] else ""
-            row.append(f"{ratio:.2f}{mark}" if ratio else "")
+    for case in chosen:
+        row = [label(case)]
+        if large:
+            row += [figure(case["streaming"]["median"] * factor),
+                    ratio(case["times"]["fastloss"]["to_streaming"])]
+        row += [figure(case["times"][key]["median"] * factor) if key in case["times"] else ""
+                for key in names]
         rows.append(row)
-    return Table("fastloss (out reused) / streaming limit",
-                 ["", "dtype", *(f"n = {size(n)}" for n in sizes)], rows)
+    what = "rows × classes" if is_rowwise(chosen[0]) else extent(chosen[0]["shape"])
+    header = ["", *(["streaming limit", "fastloss / limit"] if large else []), *names]
+    return Table(f"{what}, {chosen[0]['dtype']}, {unit}", header, rows)
+
+
+def simd(results: Results) -> str:
+    return str(results["machine"]["simd"])
+
+
+def limit_table(runs: Sequence[Results]) -> Table:
+    """How far fastloss is from the streaming limit, at every large size, on every SIMD level."""
+    found = {}
+    for run in runs:
+        for c in run["cases"]:
+            if c["n"] >= LARGE:
+                row = (name(c), LABEL[c["operation"]], "" if is_rowwise(c) else size(c["n"]))
+                cell = ratio(c["times"]["fastloss"]["to_streaming"])
+                found[row, (c["dtype"], simd(run))] = cell + ("*" if c["disturbed"] else "")
+    rows, columns = distinct(key[0] for key in found), distinct(key[1] for key in found)
+    columns.sort(key=lambda column: column[0])
+    return Table(
+        "fastloss (out reused) / streaming limit",
+        ["", "", "n", *(" ".join(column) for column in columns)],
+        [[*row, *(found.get((row, column), "") for column in columns)] for row in rows])
 
 
 def slower_table(cases: Sequence[Results]) -> Table:
@@ -92,29 +123,29 @@ def slower_table(cases: Sequence[Results]) -> Table:
         peers = {k: v for k, v in case["times"].items() if not k.startswith("fastloss")}
         if not peers:
             continue
-        name = min(peers, key=lambda k: peers[k]["median"])
-        ratio = peers[name]["to_fastloss"]
-        if ratio < SLOWER:
-            worst.append((ratio, [
-                label(case), case["dtype"], size(case["n"]), name, f"{1 / ratio:.2f}×"]))
+        fastest = min(peers, key=lambda k: peers[k]["median"])
+        times = peers[fastest]["to_fastloss"]
+        if times < SLOWER:
+            worst.append((times, [
+                label(case), case["dtype"], "" if is_rowwise(case) else size(case["n"]), fastest,
+                f"{1 / times:.2f}×"]))
     worst.sort(key=lambda item: item[0])
     return Table("Where fastloss is slower than a peer",
                  ["", "dtype", "n", "fastest peer", "fastloss takes"],
                  [row for _, row in worst])
 
 
-def tables(results: Results, *, everything: bool = False) -> list[Table]:
+def tables(
+    results: Results, others: Sequence[Results] = (), *, everything: bool = False
+) -> list[Table]:
     """Return the tables of a report: the largest and the smallest size, or every size."""
     cases = results["cases"]
-    sizes = sorted({c["n"] for c in cases}, reverse=True)
-    shown = sizes if everything else distinct([*sizes[:1], *sizes[-1:]])
-    found = [times_table(cases, n, dtype)
-             for n in shown for dtype in distinct(c["dtype"] for c in cases if c["n"] == n)]
-    found += [limit_table(cases), slower_table(cases)]
+    found = [times_table(group) for group in groups(cases, everything=everything)]
+    found += [limit_table([results, *others]), slower_table(cases)]
     return [table for table in found if table.rows]
 
 
-def notes(results: Results) -> list[str]:
+def notes(results: Results, others: Sequence[Results] = ()) -> list[str]:
     """Say where and how the numbers were taken, and what is missing."""
     about = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
@@ -124,6 +155,8 @@ def notes(results: Results) -> list[str]:
         versions,
         *(" ".join(line.split()) for line in about["config"] if line.startswith("SIMD")),
         f"Command: `{about['command']}`",
+        *(f"Command of the columns {simd(run)}: `{run['machine']['command']}`, "
+          f"{run['machine']['processor']}, {run['machine']['date']}" for run in others),
         "Medians over interleaved rounds. fastloss reuses its output; the streaming limit is "
         "the fastest way found to read (and write) the same bytes.",
     ]
@@ -136,39 +169,53 @@ def notes(results: Results) -> list[str]:
     if results.get("missing"):
         lines.append(f"Not installed, so not measured: {', '.join(results['missing'])}.")
     for case in results["cases"]:
-        for name, message in case["errors"].items():
-            lines.append(f"Failed: {name} on {case['loss']} {LABEL[case['operation']]}, "
-                         f"{case['dtype']}, n = {size(case['n'])}: {message.splitlines()[0]}")
+        for peer, message in case["errors"].items():
+            lines.append(f"Failed: {peer} on {case['loss']} {LABEL[case['operation']]}, "
+                         f"{case['dtype']}, {extent(case['shape'])}: {message.splitlines()[0]}")
     return lines
 
 
-def markdown(results: Results, *, everything: bool = False) -> str:
+def markdown(
+    results: Results, others: Sequence[Results] = (), *, everything: bool = False
+) -> str:
     """Return the report as Markdown."""
-    parts = ["\n".join(f"- {line}" for line in notes(results))]
-    for table in tables(results, everything=everything):
-        lines = [f"**{table.title}**", "", "| " + " | ".join(table.header) + " |",
-                 "|---" + "|---:" * (len(table.header) - 1) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-        parts.append("\n".join(lines))
+    parts = ["\n".join(f"- {line}" for line in notes(results, others))]
+    parts += [
+        f"**{table.title}**\n\n{grid(table.header, table.rows)}"
+        for table in tables(results, others, everything=everything)]
     return "\n\n".join(parts) + "\n"
 
 
-def text(results: Results, *, everything: bool = False) -> str:
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown: words to the left, numbers to the right."""
+    lines = ["| " + " | ".join(header) + " |",
+             "|" + "|".join("---" if is_text(column) else "---:"
+                            for column in zip(*rows, strict=True)) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def is_text(column: Sequence[str]) -> bool:
+    return any(cell[:1].isalpha() for cell in column)
+
+
+def text(
+    results: Results, others: Sequence[Results] = (), *, everything: bool = False
+) -> str:
     """Return the report as plain text, in columns."""
-    parts = ["\n".join(notes(results))]
-    for table in tables(results, everything=everything):
-        grid = [list(table.header), *(list(row) for row in table.rows)]
-        widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-        lines = [table.title]
-        for row in grid:
-            cells = [row[0].ljust(widths[0])]
-            cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-            lines.append("  ".join(cells).rstrip())
+    parts = ["\n".join(notes(results, others))]
+    for table in tables(results, others, everything=everything):
+        columns = [
+            [cell.ljust(width) if is_text(cells) else cell.rjust(width) for cell in (head, *cells)]
+            for head, *cells in zip(table.header, *table.rows, strict=True)
+            for width in [max(map(len, (head, *cells)))]]
+        lines = [table.title, *("  ".join(row).rstrip() for row in zip(*columns, strict=True))]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
-def show(results: Results, *, everything: bool = False) -> None:
+def show(
+    results: Results, others: Sequence[Results] = (), *, everything: bool = False
+) -> None:
     """Print the report, with rich where it is installed."""
     try:
         console = importlib.import_module("rich.console").Console()
@@ -176,14 +223,14 @@ def show(results: Results, *, everything: bool = False) -> None:
     except ImportError:
         console = None
     if console is None or not console.is_terminal:
-        print(text(results, everything=everything))
+        print(text(results, others, everything=everything))
         return
-    for line in notes(results):
+    for line in notes(results, others):
         console.print(line, markup=False, highlight=False)
-    for table in tables(results, everything=everything):
-        grid = make_table(title=table.title, title_justify="left")
-        for i, name in enumerate(table.header):
-            grid.add_column(name, justify="right" if i else "left")
+    for table in tables(results, others, everything=everything):
+        shown = make_table(title=table.title, title_justify="left")
+        for head, *cells in zip(table.header, *table.rows, strict=True):
+            shown.add_column(head, justify="left" if is_text(cells) else "right")
         for row in table.rows:
-            grid.add_row(*row)
-        console.print(grid)
+            shown.add_row(*row)
+        console.print(shown)

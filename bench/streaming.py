@@ -1,12 +1,14 @@
 """How fast the same bytes can be moved: the limit that every loss is held against.
 
-A value reads two arrays; with a gradient it writes a third, reused. The fastest of several
-kernels is the limit. For small arrays that is the time of a call, not of memory.
+A value reads labels and predictions; with a gradient it writes an array like the predictions,
+reused. Labels narrower than the predictions, or one for a whole row, are read as so many numbers
+fewer. The fastest of several kernels is the limit. For small arrays that is the time of a call,
+not of memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -14,40 +16,67 @@ from typing import Any
 
 import numpy as np
 
+from bench.losses import Array
 from bench.peers import Call, Case, Contender, installed, load
 
 PREFIX = "streaming "
+Parts = Sequence[tuple[Array, ...]]
 
 
 def contenders(case: Case) -> list[Contender]:
     """Return the kernels that move the bytes of a case."""
-    kernels = {"numpy": numpy_add if case.gradient else numpy_dot}
+    kernels = {"numpy": numpy_write if case.gradient else numpy_read}
     if installed("numba"):
         kernels["numba"] = numba
     elif case.gradient:
         kernels["numpy threads"] = numpy_threads
     if installed("torch"):
         kernels["torch"] = torch
-    return [Contender(PREFIX + name, make(case)) for name, make in kernels.items()]
+    parts = operands(case)
+    return [Contender(PREFIX + name, make(case, parts)) for name, make in kernels.items()]
 
 
-def numpy_dot(case: Case) -> Call:
-    a, b = case.y, case.p
-    return lambda: np.dot(a, b)
+def operands(case: Case) -> Parts:
+    """Return pairs of arrays to read, or (to read, ..., to write), that have the case's bytes."""
+    p = case.p.reshape(-1)
+    y = case.y
+    if y.dtype != p.dtype:
+        y = np.ones(y.nbytes // p.itemsize, p.dtype)
+    a, rest = p[:y.size], p[y.size:]
+    if case.gradient:
+        out = np.zeros_like(p)
+        parts: Parts = [(a, y, out[:y.size]), (rest, out[y.size:])]
+    else:
+        half = rest.size // 2
+        parts = [(a, y), (rest[:half], rest[half:2 * half])]
+    return [part for part in parts if part[0].size]
 
 
-def numpy_add(case: Case) -> Call:
-    a, b, out = case.y, case.p, np.zeros_like(case.p)
-    return lambda: np.add(a, b, out=out)
+def numpy_read(case: Case, parts: Parts) -> Call:
+    return lambda: [np.dot(a, b) for a, b in parts]
 
 
-def numpy_threads(case: Case) -> Call:
-    """np.add on one slice per thread: it lets go of the GIL."""
-    team, out = pool(case.threads), np.zeros_like(case.p)
-    edges = np.linspace(0, out.size, case.threads + 1).astype(int)
-    parts = [(case.y[i:j], case.p[i:j], out[i:j])
-             for i, j in pairwise(edges)]
-    return lambda: list(team.map(lambda part: np.add(part[0], part[1], out=part[2]), parts))
+def write(*part: Array) -> Array:
+    """Add two arrays into a third, or copy one."""
+    if len(part) == 3:
+        return np.add(part[0], part[1], out=part[2])
+    np.copyto(part[1], part[0])
+    return part[1]
+
+
+def numpy_write(case: Case, parts: Parts) -> Call:
+    return lambda: [write(*part) for part in parts]
+
+
+def numpy_threads(case: Case, parts: Parts) -> Call:
+    """The same on one slice per thread: NumPy lets go of the GIL."""
+    team = pool(case.threads)
+    slices = [
+        [array[i:j] for array in part]
+        for part in parts
+        for i, j in pairwise(np.linspace(0, part[0].size, case.threads + 1).astype(int))
+    ]
+    return lambda: list(team.map(lambda part: write(*part), slices))
 
 
 @cache
@@ -56,7 +85,7 @@ def pool(threads: int) -> ThreadPoolExecutor:
 
 
 @cache
-def numba_kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def numba_kernels() -> tuple[Callable[..., Any], ...]:
     nb = load("numba")
     prange = nb.prange
 
@@ -70,22 +99,27 @@ def numba_kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
         for i in prange(a.size):
             out[i] = a[i] + b[i]
 
+    def copy(a: Any, out: Any) -> Any:
+        for i in prange(a.size):
+            out[i] = a[i]
+
     # fastmath: the sum takes many accumulators
     compile_ = nb.njit(parallel=True, fastmath=True)
-    return compile_(read), compile_(add)
+    return compile_(read), compile_(add), compile_(copy)
 
 
-def numba(case: Case) -> Call:
-    read, add = numba_kernels()
-    a, b, out = case.y, case.p, np.zeros_like(case.p)
-    return (lambda: add(a, b, out)) if case.gradient else (lambda: read(a, b))
+def numba(case: Case, parts: Parts) -> Call:
+    read, add, copy = numba_kernels()
+    two = copy if case.gradient else read
+    return lambda: [add(*part) if len(part) == 3 else two(*part) for part in parts]
 
 
-def torch(case: Case) -> Call:
+def torch(case: Case, parts: Parts) -> Call:
     module = load("torch")
-    a, b = module.from_numpy(case.y), module.from_numpy(case.p)
-    if case.gradient:
-        add, out = module.add, module.from_numpy(np.zeros_like(case.p))
-        return lambda: add(a, b, out=out)
-    dot = module.dot
-    return lambda: dot(a, b)
+    add, dot = module.add, module.dot
+    tensors = [[module.from_numpy(array) for array in part] for part in parts]
+    if not case.gradient:
+        return lambda: [dot(a, b) for a, b in tensors]
+    return lambda: [
+        add(part[0], part[1], out=part[2]) if len(part) == 3 else part[1].copy_(part[0])
+        for part in tensors]
