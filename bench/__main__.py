@@ -69,7 +69,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"which losses: {', '.join(map(repr, NAMES))} (default: all)")
     add("--peers", nargs="*", choices=PEER_NAMES, metavar="PEER",
         help=f"what fastloss is compared with: {', '.join(map(repr, PEER_NAMES))}; none if no "
-        "name follows (default: all, but 'reference' up to 1e5 elements only)")
+        "name follows (default: all, but 'reference' up to 1e5 elements only and 'torch compile' "
+        "from 1e4 on: each case takes seconds to compile)")
     add("--sizes", nargs="+", type=whole(1), metavar="N",
         help="numbers of elements of pointwise losses, like 100 or 1e6 (default: 1e2 to 1e7)")
     add("--shapes", nargs="+", type=matrix, metavar="ROWSxCLASSES",
@@ -137,7 +138,7 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     cases, began = plan(options), time.perf_counter()
     for i, (shape, dtype, entry, operation) in enumerate(cases, 1):
         here = [peer for peer in peers
-                if options.peers is not None or math.prod(shape) <= peer.most]
+                if options.peers is not None or peer.least <= math.prod(shape) <= peer.most]
         case = measure(Case.draw(entry, shape, dtype, operation, options.threads), here, effort)
         results["cases"].append(case)
         say(f"[{i}/{len(cases)}, {time.perf_counter() - began:.0f} s] {summary(case)}")

@@ -42,8 +42,7 @@ def draw(results: Results, path: Path) -> None:
         raise SystemExit("no results to draw")
     keys = report.distinct((report.name(c), c["operation"]) for panel in panels for c in panel)
     at = {key: i for i, key in enumerate(keys)}
-    height = ROW * len(keys) + 1.5
-    figure = Figure((WIDTH, height))
+    figure = Figure((WIDTH, ROW * len(keys) + 1.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         for case in panel:
@@ -58,7 +57,7 @@ def draw(results: Results, path: Path) -> None:
             axis.scatter(*zip(*points, strict=True) if points else ([], []), label=contender,
                          color=color, marker=marker, s=34 if ours else 22, linewidths=0,
                          zorder=3 if ours else 2)
-        axis.axvline(1, color="0.4", linewidth=1, zorder=0)
+        axis.axvline(1, color="0.3", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(10))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -78,10 +77,10 @@ def draw(results: Results, path: Path) -> None:
             for axis in axes:
                 axis.axhline(i - 0.5, color="0.92", linewidth=0.8, zorder=0)
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=5, frameon=False, fontsize=10,
-                  columnspacing=1.2, handletextpad=0.2, bbox_to_anchor=(0.5, 1))
+    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False,
+                  fontsize=10, columnspacing=1.2, handletextpad=0.2)
     n = max((c["n"] for panel in panels for c in panel if not report.is_rowwise(c)), default=None)
     of = f", n = {report.size(n)}" if n else ""
-    figure.supxlabel(f"time / time to stream the same bytes{of} (left is faster)", fontsize=11)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.55 / height), w_pad=0.8)
+    figure.supxlabel(f"time as a multiple of streaming the same bytes{of}; dashed: that limit",
+                     fontsize=11)
     figure.savefig(path, dpi=DPI)

@@ -303,7 +303,9 @@ class Peer:
     name: str
     make: Callable[[Case], Call | Contender | None]
     needs: str = "numpy"
-    most: float = np.inf  # elements, unless it is asked for
+    # numbers of elements it is measured on unless it is asked for
+    least: int = 0
+    most: float = np.inf
 
     def contender(self, case: Case) -> Contender | None:
         made = self.make(case)
@@ -322,6 +324,6 @@ PEERS = (
     Peer("numexpr", numexpr, "numexpr"),
     Peer("numba", numba, "numba"),
     Peer("torch eager", torch_eager, "torch"),
-    Peer("torch compile", torch_compile, "torch"),
+    Peer("torch compile", torch_compile, "torch", least=10_000),  # seconds to compile
     Peer("jax", jax_jit, "jax"),
 )
