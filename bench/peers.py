@@ -324,6 +324,6 @@ PEERS = (
     Peer("numexpr", numexpr, "numexpr"),
     Peer("numba", numba, "numba"),
     Peer("torch eager", torch_eager, "torch"),
-    Peer("torch compile", torch_compile, "torch", least=10_000),  # seconds to compile
+    Peer("torch compile", torch_compile, "torch", least=200_000),  # compiles for seconds
     Peer("jax", jax_jit, "jax"),
 )

@@ -44,8 +44,8 @@ def tables(results: Results) -> str:
     about = results["machine"]
     versions = ", ".join(f"{LIBRARIES[name]} {version}"
                          for name, version in about["versions"].items() if name in LIBRARIES)
-    parts = [f"{about['processor']}, {about['threads']} threads, SIMD level {about['simd']}; "
-             f"{versions}."]
+    parts = [f"{about['processor']}, {about['cpus']} CPUs, {about['threads']} threads, "
+             f"SIMD level {about['simd']}; {versions}."]
     for dtype in report.distinct(case["dtype"] for case in shown):
         rows = [row(case) for case in sorted(
             (case for case in shown if case["dtype"] == dtype),
@@ -59,5 +59,7 @@ def tables(results: Results) -> str:
 
 def updated(text: str, results: Results) -> str:
     """Return the README's text with the tables of these results."""
+    if MARKS[0] not in text or MARKS[1] not in text:
+        raise SystemExit(f"no lines {MARKS[0].strip()} and {MARKS[1].strip()} to write between")
     before, rest = text.split(MARKS[0])
     return before + MARKS[0] + "\n" + tables(results) + "\n" + MARKS[1] + rest.split(MARKS[1])[1]

@@ -179,7 +179,7 @@ def markdown(
     results: Results, others: Sequence[Results] = (), *, everything: bool = False
 ) -> str:
     """Return the report as Markdown."""
-    parts = ["\n".join(f"- {line}" for line in notes(results, others))]
+    parts = ["# Benchmark", "\n".join(f"- {line}" for line in notes(results, others))]
     parts += [
         f"**{table.title}**\n\n{grid(table.header, table.rows)}"
         for table in tables(results, others, everything=everything)]
