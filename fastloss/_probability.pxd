@@ -148,7 +148,7 @@ cdef inline void log_logits(const LogLogits *c, real y, real z,
     cdef real inverse = one / (one + e)
     f[0] = times(wrong, size) + (near + far) * log1p_unit(e)
     g[0] = (far * high - near * low) * inverse
-    h[0] = (near + far) * e * inverse * inverse
+    h[0] = (near + far) * e / ((one + e) * (one + e))      # rounds less than the inverse
 
 
 cdef inline double log_logits_factor(const LogLogits *c, real y, real z,

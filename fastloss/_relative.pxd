@@ -2,8 +2,8 @@
 """Losses of relative errors: deviances, logarithms, percentages; at one sample."""
 from libc.math cimport INFINITY, NAN
 
-from fastloss._math cimport (artanh_tail, exp_, exp_product, fl_exp_quadratic, keep_nan, log_,
-                             log1p_, magnitude, real, sign, times)
+from fastloss._math cimport (artanh_tail, exp_, exp_product, fl_exp_rest, fl_log_rest,
+                             keep_nan, log_, log1p_, magnitude, real, sign, times)
 
 cdef struct PoissonDeviance:
     double unused
@@ -72,18 +72,19 @@ cdef inline void gamma_deviance(const GammaDeviance *c, real y, real p,
 
 cdef inline double quadratic_rest(double x) noexcept nogil:
     """(e^x - 1 - x) / x^2."""
-    cdef double least = 0.34
-    cdef double one = 1
-    cdef double close = fl_exp_quadratic(x)
-    cdef double apart = ((exp_(x) - one) - x) / (x * x)
+    cdef double least = 1
+    cdef double close = fl_exp_rest(x)
+    cdef double apart = ((exp_(x) - least) - x) / (x * x)
     return close if magnitude(x) < least else apart
 
 
 cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
                                 real *f, real *g, real *h) noexcept nogil:
-    # In double, whatever the input. Where y and p are close it is 2 p^a phi with a = 2 - power
-    # and phi = ((r^a - 1) / a - (r - 1)) / (a - 1), r = y / p. With x = ln r that is
-    # x^2 (a R(a x) - R(x)) / (a - 1), R(x) = (e^x - 1 - x) / x^2, in which nothing cancels.
+    # In double, whatever the input. With a = 2 - power, b = a - 1, r = y / p and x = ln r, half
+    # the deviance is p^a phi, with phi = ((r^a - 1) / a - (r - 1)) / b or, for b close to 0, where
+    # that cancels, phi = (r (r^b - 1) / b - (r - 1)) / a. In these (r^k - 1) / k is
+    # x + k x^2 R(k x), R(x) = (e^x - 1 - x) / x^2, and where y and p are close, the terms of first
+    # order drop out on paper. Powers are exponentials of logarithms of twice the digits.
     cdef double zero = 0
     cdef double one = 1
     cdef double two = 2
@@ -91,21 +92,33 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef double near = 0.1
     cdef double a = two - c.power
     cdef double b = one - c.power
+    cdef bint second = (half < a) & (a < one)
+    cdef double k = b if second else a
+    cdef double by = a if second else b
     cdef double mean = p + zero                     # -0 is 0
     cdef double target = y
+    cdef double base = half * (target + magnitude(target))
     cdef double log_mean = log_(mean)
+    cdef double log_base = log_(base)
+    cdef double mean_rest = fl_log_rest(mean, log_mean)
+    cdef double mean_a = exp_product(a, log_mean, a * mean_rest)
+    cdef double mean_b = exp_product(b, log_mean, b * mean_rest)
+    cdef double base_a = exp_product(a, log_base, a * fl_log_rest(base, log_base))
     cdef double r = target / mean
     cdef double v = (target - mean) / (target + mean)
     cdef double x_close = two * v + v * artanh_tail(v * v)
     cdef double x_apart = log_(r)
     cdef double x = x_close if v * v < near else x_apart
-    cdef double phi = x * x * (a * quadratic_rest(a * x) - quadratic_rest(x)) / b
-    cdef double mean_a = exp_product(a, log_mean, zero)
-    cdef double mean_b = exp_product(b, log_mean, zero)
-    cdef double target_a = exp_product(a, log_(half * (target + magnitude(target))), zero)
-    cdef double apart = target_a / (a * b) - times(target, mean_b) / b + mean_a / a
-    cdef double close = mean_a * phi
-    cdef double slope = two * exp_product(-c.power, log_mean, zero)
+    cdef double rest = quadratic_rest(x)
+    cdef double rest_k = quadratic_rest(k * x)
+    cdef double second_close = (one + (x - one) * rest) + b * r * rest_k
+    cdef double first_close = a * rest_k - rest
+    cdef double close = mean_a * (x * x * (second_close if second else first_close) / by)
+    cdef double growth = x + k * x * x * rest_k
+    cdef double less = mean_a * (((r * growth if second else growth) - (r - one)) / by)
+    cdef double apart = base_a / (a * b) - times(target, mean_b) / b + mean_a / a
+    cdef double slope = two * exp_product(-c.power, log_mean, -c.power * mean_rest)
+    apart = less if magnitude(k * x) < one else apart
     f[0] = <real>keep_nan(target, mean, two * (close if magnitude(x) < one else apart))
     g[0] = <real>keep_nan(target, mean, slope * (mean - target))
     h[0] = <real>keep_nan(target, mean, slope * (one + c.power * ((target - mean) / mean)))
@@ -121,9 +134,8 @@ cdef inline void squared_log(const SquaredLog *c, real y, real p,
     cdef real e = p - y
     cdef real least = one + (y if e > zero else p)
     cdef real size = log1p_(magnitude(e) / (least if least >= zero else nan))
-    cdef real d = size if e > zero else -size
+    cdef real d = size if e >= zero else -size
     cdef real r = one + p
-    d = zero if e == zero else d
     f[0] = keep_nan(y, p, d * d)
     g[0] = keep_nan(y, p, two * d / r)
     h[0] = keep_nan(y, p, two * (one - d) / r / r)

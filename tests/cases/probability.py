@@ -146,7 +146,7 @@ CASES = [
         labels="hard",       # its score 2 y - 1 times z is rounded for others
         scale=lambda parameters: 0.2,
         ulps={np.float32: (16, 16, 16), np.float64: (20, 20, 20)},
-        bounds=(12, 12, 16),
+        bounds=(8, 10, 10),
         convex=False,
         algebraic=False,
     ),

@@ -88,7 +88,6 @@ CASES = [
         scale=unit,
         labels="counts",
         ulps={np.float32: (8, 8, 8), np.float64: (16, 16, 16)},
-        bounds=(6, 6, 6),
         algebraic=False,
     ),
 ]

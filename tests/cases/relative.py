@@ -51,7 +51,7 @@ CASES = [
         terms=deviance_terms,
         labels="amounts",
         ulps={np.float32: (16, 8, 8), np.float64: (80, 32, 32)},
-        bounds=(16, 16, 16),
+        bounds=(14, 6, 6),
         convex=False,
         algebraic=False,
     ),

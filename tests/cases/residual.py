@@ -74,7 +74,7 @@ CASES = [
         scale=lambda parameters: parameters["delta"],
         labels="reals",
         ulps={np.float32: (6, 6, 8), np.float64: (8, 8, 10)},
-        bounds=(4, 4, 6),
+        bounds=(4, 4, 8),
     ),
     Case(
         "LogCoshLoss",
@@ -86,7 +86,7 @@ CASES = [
         scale=lambda parameters: 1.0,
         labels="modest",
         ulps={np.float32: (8, 8, 8), np.float64: (12, 8, 10)},
-        bounds=(6, 6, 8),
+        bounds=(6, 4, 4),
         algebraic=False,
     ),
 ]
