@@ -45,7 +45,8 @@ class _MarginLoss(Loss):
     labels: tuple[float, float]
 
     def _domains(self) -> tuple[Interval, Interval]:
-        return LABELS if self.labels == (0, 1) else SIGNS, REALS
+        domain = LABELS if self.labels == (0, 1) else SIGNS
+        return domain._replace(what=f"{domain.what}, as labels={self.labels} says"), REALS
 
 
 @dataclass(frozen=True, kw_only=True)

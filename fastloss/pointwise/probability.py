@@ -97,7 +97,9 @@ class LogLoss(Loss):
     reduction: Reduction = parameter("mean", REDUCTION)
 
     def _domains(self) -> tuple[Interval, Interval]:
-        return LABELS, REALS if self.from_logits else PROBABILITIES
+        probabilities = PROBABILITIES._replace(
+            what=f"{PROBABILITIES.what} (from_logits=True takes logits)")
+        return LABELS, REALS if self.from_logits else probabilities
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         parameters = {
