@@ -58,8 +58,8 @@ cdef inline void huber(const Huber *c, real y, real p, real *f, real *g, real *h
 
 cdef inline void pseudo_huber(const PseudoHuber *c, real y, real p,
                               real *f, real *g, real *h) noexcept nogil:
-    # delta^2 (s - 1) = e^2 / (1 + s), s = sqrt(1 + (e / delta)^2): keeps small e. Far out s
-    # is |e| / delta, whose square may overflow.
+    # delta^2 (s - 1) = e^2 / (1 + s), s = sqrt(1 + (e / delta)^2): keeps small e. Far out the
+    # square may overflow, and s is |e| / delta.
     cdef real one = 1
     cdef real far = <real>1e17
     cdef real delta = <real>c.delta
@@ -67,7 +67,7 @@ cdef inline void pseudo_huber(const PseudoHuber *c, real y, real p,
     cdef real size = magnitude(e)
     cdef real ratio = size / delta
     cdef real square = one + ratio * ratio
-    cdef real s = ratio if ratio > far else sqrt_(square)
+    cdef real s = sqrt_(square)
     f[0] = delta * size if ratio > far else size * (size / (one + s))
     g[0] = delta * sign(e) if ratio > far else e / s
     h[0] = one / square / s
