@@ -39,3 +39,24 @@ def test_kl_divergence_from_tiny_probabilities(dtype):
         y = np.full(p.size, t).astype(dtype).astype(float)
         f = fl.KLDivergenceLoss(reduction="none").value(y, p)
         assert_ulp(f, y * (np.log(y) - np.log(p.astype(float))), 6, y * 100)
+
+
+@every_dtype
+def test_gamma_loss_of_amount_zero(dtype):
+    # no amount to be off by, also where e^-z is infinite
+    z = np.array([-np.inf, -1e4, 0.0, 1e4, np.inf], dtype)
+    f, g, h = all_results(fl.GammaLoss(reduction="none"), np.zeros(5), z)
+    assert_ulp(f, z.astype(float), 0)
+    assert_ulp(g, np.ones(5), 0)
+    assert_ulp(h, np.zeros(5), 0)
+
+
+@every_dtype
+def test_pseudo_huber_loss_of_residuals_whose_square_overflows(dtype):
+    for delta, e in [(2.0**16, 2.0**66), (2.0**16, 2.0**80)] if dtype == np.float32 else [
+            (2.0**465, 2.0**520), (2.0**400, 2.0**600)]:
+        loss = fl.PseudoHuberLoss(delta=delta, reduction="none")
+        f, g, h = all_results(loss, np.zeros(2), np.array([e, -e], dtype))
+        assert_ulp(f, np.full(2, delta * e), 2)
+        assert_ulp(g, np.array([delta, -delta]), 2)
+        assert_ulp(h, np.full(2, (delta / e) ** 3), 4)
