@@ -95,6 +95,8 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef bint second = (half < a) & (a < one)
     cdef double k = b if second else a
     cdef double by = a if second else b
+    cdef double of_second = one if second else zero   # weights: a choice would be a branch
+    cdef double of_first = one - of_second
     cdef double mean = p + zero                     # -0 is 0
     cdef double target = y
     cdef double base = half * (target + magnitude(target))
@@ -113,9 +115,10 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef double rest_k = quadratic_rest(k * x)
     cdef double second_close = (one + (x - one) * rest) + b * r * rest_k
     cdef double first_close = a * rest_k - rest
-    cdef double close = mean_a * (x * x * (second_close if second else first_close) / by)
+    cdef double bend = of_second * second_close + of_first * first_close
+    cdef double close = mean_a * (x * x * bend / by)
     cdef double growth = x + k * x * x * rest_k
-    cdef double less = mean_a * (((r * growth if second else growth) - (r - one)) / by)
+    cdef double less = mean_a * (((of_first + of_second * r) * growth - (r - one)) / by)
     cdef double apart = base_a / (a * b) - times(target, mean_b) / b + mean_a / a
     cdef double slope = two * exp_product(-c.power, log_mean, -c.power * mean_rest)
     apart = less if magnitude(k * x) < one else apart
