@@ -13,6 +13,7 @@ cdef enum:
     TURNED = 256       # classes up to which LANES rows are worked on side by side
     TILES = 8          # tiles that are worked on together
     TOGETHER = 8192    # scores that are worked on together, more for LANES rows of many classes
+    PART = 64          # classes of a tile of many that are turned at a time
     PANEL = 64         # groups of LANES classes between two passes; a multiple of DEPTH
 
 # Element types, by what reading them takes. bool is UINT8.

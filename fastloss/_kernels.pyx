@@ -294,5 +294,7 @@ def bind(Loss parameters):
 RUN = PyCapsule_New(<void *>run, "fastloss.run", NULL)
 
 include "_rowwise.pxi"
+include "_rowgroups.pxi"
 include "_rowtasks.pxi"
+include "_rowsurvey.pxi"
 include "_mathematics.pxi"

@@ -69,13 +69,16 @@ cdef Py_ssize_t rows_together(RowJob *job, Operand **operands, PyObject **arrays
     """Rows worked on together: few enough scores, and LANES rows if they are one cache line's."""
     cdef int k
     cdef Py_ssize_t rows = TOGETHER // max(job.classes, <Py_ssize_t>1)
-    if job.classes <= TURNED:
-        return LANES * max(<Py_ssize_t>1, min(rows // LANES, <Py_ssize_t>TILES))
+    cdef bint columns = False
     for k in range(count):
         if (cnp.PyArray_NDIM(<cnp.ndarray>arrays[k]) == 2
                 and abs(operands[k].strides[0]) < abs(operands[k].strides[1])):
-            return LANES
-    return max(<Py_ssize_t>1, min(rows, <Py_ssize_t>LANES))
+            columns = True
+    if job.classes > TURNED:
+        return LANES if columns else max(<Py_ssize_t>1, min(rows, <Py_ssize_t>LANES))
+    if not columns:     # else the longer the pieces of columns, the better
+        rows //= 4
+    return LANES * max(<Py_ssize_t>1, min(rows // LANES, <Py_ssize_t>TILES))
 
 
 cdef class RowKernel(Kernel):

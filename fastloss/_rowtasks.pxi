@@ -3,80 +3,6 @@
 Part of `_kernels.pyx`.
 """
 
-# ---- groups of rows ----------------------------------------------------------------------
-
-
-cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
-    return 1 if job.class_weights == NULL else job.class_weights[label]
-
-
-cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                            Group *rows) noexcept nogil:
-    """Labels and weights of n rows."""
-    cdef double label_block[BLOCK]
-    cdef real weight_block[BLOCK]
-    cdef const double *labels
-    cdef const real *w
-    cdef Py_ssize_t k
-    rows.any_ignored = False
-    for k in range(LANES):
-        rows.weight[k] = 1
-        rows.share[k] = 1
-        rows.at_label[k] = rows.low[k] = rows.ones[k] = rows.total[k] = rows.distance[k] = 0
-    for k in range(n, LANES):
-        rows.weight[k] = 0
-    if job.vectors.w.data != NULL:
-        w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
-        for k in range(n):
-            rows.weight[k] = w[k]
-    if job.soft:
-        return
-    labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
-    for k in range(n):
-        rows.label[k] = <Py_ssize_t>labels[k]
-    if job.ignored == job.ignored:
-        for k in range(n):
-            rows.ignored[k] = labels[k] == job.ignored
-            if rows.ignored[k]:
-                rows.any_ignored = True
-                rows.label[k] = 0
-                rows.weight[k] = 0
-    if job.class_weights != NULL and not job.dense:
-        for k in range(n):
-            rows.share[k] = job.class_weights[rows.label[k]]
-
-
-cdef inline void make_targets(const RowJob *job, Py_ssize_t n, bint turned, const Group *rows,
-                              real *t) noexcept nogil:
-    """Class numbers as targets, or soft ones in place: smoothed, times the class weights."""
-    cdef Py_ssize_t across = 1 if turned else job.classes     # from row to row
-    cdef Py_ssize_t along = LANES if turned else 1
-    cdef Py_ssize_t r, j
-    cdef double keep = 1 - job.smoothing
-    cdef double base = job.smoothing / job.classes
-    cdef double v
-    for r in range(n):
-        if not job.soft:
-            for j in range(job.classes):
-                t[r * across + j * along] = <real>(base * share_of(job, j))
-            j = rows.label[r]
-            t[r * across + j * along] = <real>((keep + base) * share_of(job, j))
-        elif job.class_weights != NULL or job.smoothing != 0:
-            for j in range(job.classes):
-                v = keep * t[r * across + j * along] + base
-                t[r * across + j * along] = <real>(v * share_of(job, j))
-
-
-cdef inline void label_slopes(const Group *rows, const double *scale, real *e) noexcept nogil:
-    """Gradient by the score of the label: s - 1, or - (1 - s), from e of the label."""
-    cdef Py_ssize_t k
-    cdef double slope, v
-    for k in range(LANES):
-        v = e[k]
-        slope = 0 - rows.rest[k] if v == 1 else v - (1 + rows.rest[k])
-        e[k] = <real>(scale[k] * (slope * rows.inverse[k]))
-
-
 # ---- one tile, one row -------------------------------------------------------------------
 
 
@@ -196,57 +122,6 @@ cdef inline void derive_row(const RowJob *job, Py_ssize_t k, real *e, const real
             memcpy(h + groups * LANES, h_tail, beyond * sizeof(real))
 
 
-# ---- what the rows of a group have one number of -----------------------------------------
-
-
-cdef inline void close_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, const real *top,
-                             Group *rows, Sums *sums) noexcept nogil:
-    """From the sums of n rows to their losses, and where those go."""
-    cdef Py_ssize_t k
-    cdef double number[LANES]
-    cdef real losses[LANES]
-    if job.logits:
-        settle[real](top, rows)
-        if job.dense:
-            settle_dense(rows)
-        else:
-            settle_label[real](top, rows)
-    else:
-        memcpy(rows.loss, rows.distance, sizeof(rows.loss))
-    if rows.any_ignored:
-        for k in range(n):
-            rows.loss[k] = 0 if rows.ignored[k] else rows.loss[k]
-    for k in range(LANES):
-        number[k] = rows.weight[k] * rows.loss[k]
-        losses[k] = <real>number[k]
-    for k in range(n, LANES):
-        number[k] = 0
-    if job.vectors.f.data != NULL:
-        flush[real](&job.vectors, &job.vectors.f, start, n, losses)
-    if job.vectors.want_sum and job.classes <= TURNED:
-        add(&sums.loss, fold(number), 0)
-    elif job.vectors.want_sum:      # the rows of a group may be fewer in another layout
-        for k in range(n):
-            add(&sums.loss, number[k], 0)
-
-
-cdef inline void make_factors(const RowJob *job, Group *rows, real *factors) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef double scale = job.vectors.scale
-    for k in range(LANES):
-        rows.scale[k] = scale * rows.weight[k] * rows.share[k]
-        if not job.logits:      # a row that is NaN is so as a whole
-            rows.scale[k] = rows.scale[k] if rows.loss[k] == rows.loss[k] else NAN
-    for k in range(LANES):
-        factors[SCALE * LANES + k] = <real>rows.scale[k]
-        factors[INVERSE * LANES + k] = <real>rows.inverse[k]
-        factors[LACK * LANES + k] = <real>(rows.rest[k] * rows.inverse[k])
-        factors[TOTAL * LANES + k] = <real>rows.total[k]
-        factors[SLOPE * LANES + k] = <real>(rows.scale[k] * rows.inverse[k])
-    for k in range(LANES):
-        factors[BEND * LANES + k] = <real>(rows.scale[k] * (rows.total[k] if job.dense else 1))
-
-
 # ---- groups, tasks, threads --------------------------------------------------------------
 
 
@@ -263,8 +138,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     """Rows that are worked on together: pass by pass, so that passes of short rows overlap."""
     cdef Group groups[TILES]
     cdef real top[TILES * LANES]
-    cdef real label_slope[LANES]
-    cdef real factors[N_FACTORS * LANES]
+    cdef real label_slope[TILES * LANES]
+    cdef real *spot[TILES * LANES]          # of the derivative by the score of the label
+    cdef real factors[TILES * N_FACTORS * LANES]
     cdef const Job *at = &job.vectors
     cdef bint turned = job.classes <= TURNED
     cdef bint has_g = at.outputs != VALUE
@@ -273,6 +149,7 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef bint direct_h = has_h and not turned and at.h.direct
     cdef bint direct_p = not turned and at.p.direct
     cdef Py_ssize_t size = LANES * job.classes          # of a tile
+    cdef Py_ssize_t along = LANES if turned else 1      # from class to class
     cdef Py_ssize_t space = (job.together * job.classes + LANES) * sizeof(double)
     cdef real *z = <real *>scratch
     cdef real *spare = <real *>(scratch + space)
@@ -284,13 +161,13 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef Group *rows
     cdef Py_ssize_t tile, k, i, count, label
     cdef Py_ssize_t tiles = (n + LANES - 1) // LANES
+    if not direct_p:
+        move_rows[real](job, &at.p, start, n, turned, z, spare, False)
+    if job.soft:
+        move_rows[real](job, &at.y, start, n, turned, t, spare, False)
     for tile in range(tiles):
         count = min(n - tile * LANES, <Py_ssize_t>LANES)
         open_group[real](job, start + tile * LANES, count, 0, &groups[tile])
-        if not direct_p:
-            read_tile[real](job, &at.p, start + tile * LANES, count, turned, z + tile * size, spare)
-        if job.soft:
-            read_tile[real](job, &at.y, start + tile * LANES, count, turned, t + tile * size, spare)
         if job.dense:
             make_targets[real](job, count, turned, &groups[tile], t + tile * size)
     if turned:
@@ -310,53 +187,52 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     if not has_g:
         return
     for tile in range(tiles):
-        rows = &groups[tile]
-        count = min(n - tile * LANES, <Py_ssize_t>LANES)
-        make_factors[real](job, rows, factors)
-        if turned:
-            to_g = g + tile * size
-            to_h = h + tile * size
-            if not job.dense:
-                for k in range(count):
-                    label_slope[k] = to_g[rows.label[k] * LANES + k]
-                for k in range(count, LANES):
-                    label_slope[k] = 0
-                label_slopes[real](rows, rows.scale, label_slope)
-            derive[real](job, job.classes, to_g, t + tile * size, to_h if has_h else NULL, factors)
-            if not job.dense:
-                for k in range(count):
-                    to_g[rows.label[k] * LANES + k] = label_slope[k]
-            if rows.any_ignored:
-                for k in range(count):
-                    if rows.ignored[k]:
-                        for i in range(job.classes):
-                            to_g[i * LANES + k] = 0
-                            to_h[i * LANES + k] = 0
-            write_tile[real](job, &at.g, start + tile * LANES, count, True, to_g, spare)
-            if has_h:
-                write_tile[real](job, &at.h, start + tile * LANES, count, True, to_h, spare)
+        make_factors[real](job, &groups[tile], factors + tile * N_FACTORS * LANES)
+    if not job.dense:
+        # apart from the passes: what was stored as numbers cannot soon be loaded as a vector
+        for k in range(n):
+            tile = k // LANES
+            label = groups[tile].label[k % LANES]
+            if turned:
+                spot[k] = g + tile * size + label * LANES + k % LANES
+            else:
+                spot[k] = row_of[real](job, &at.g, direct_g, start, k, g) + label
+            label_slope[k] = spot[k][0]
+        for k in range(n, tiles * LANES):
+            label_slope[k] = 0
+        for tile in range(tiles):
+            label_slopes[real](&groups[tile], groups[tile].scale, label_slope + tile * LANES)
+    if turned:
+        for tile in range(tiles):
+            derive[real](job, job.classes, g + tile * size, t + tile * size,
+                         h + tile * size if has_h else NULL, factors + tile * N_FACTORS * LANES)
+    else:
+        for k in range(n):
+            derive_row[real](job, k, row_of[real](job, &at.g, direct_g, start, k, g),
+                             t + k * job.classes,
+                             row_of[real](job, &at.h, direct_h, start, k, h) if has_h else NULL,
+                             factors)
+    if not job.dense:
+        for k in range(n):
+            spot[k][0] = label_slope[k]
+    for k in range(n):
+        rows = &groups[k // LANES]
+        if not (rows.any_ignored and rows.ignored[k % LANES]):
             continue
-        if not job.dense:
-            for k in range(count):
-                to_g = row_of[real](job, &at.g, direct_g, start, k, g)
-                label_slope[k] = to_g[rows.label[k]]
-            for k in range(count, LANES):
-                label_slope[k] = 0
-            label_slopes[real](rows, rows.scale, label_slope)
-        for k in range(count):
+        if turned:
+            to_g = g + k // LANES * size + k % LANES
+            to_h = h + k // LANES * size + k % LANES
+        else:
             to_g = row_of[real](job, &at.g, direct_g, start, k, g)
-            to_h = row_of[real](job, &at.h, direct_h, start, k, h) if has_h else NULL
-            derive_row[real](job, k, to_g, t + k * job.classes, to_h, factors)
-            if not job.dense:
-                to_g[rows.label[k]] = label_slope[k]
-            if rows.any_ignored and rows.ignored[k]:
-                memset(to_g, 0, job.classes * sizeof(real))
-                if has_h:
-                    memset(to_h, 0, job.classes * sizeof(real))
-        if not direct_g:
-            write_tile[real](job, &at.g, start, count, False, g, spare)
-        if has_h and not direct_h:
-            write_tile[real](job, &at.h, start, count, False, h, spare)
+            to_h = row_of[real](job, &at.h, direct_h, start, k, h)
+        for i in range(job.classes):
+            to_g[i * along] = 0
+            if has_h:
+                to_h[i * along] = 0
+    if not direct_g:
+        move_rows[real](job, &at.g, start, n, turned, g, spare, True)
+    if has_h and not direct_h:
+        move_rows[real](job, &at.h, start, n, turned, h, spare, True)
 
 
 cdef Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil:
@@ -399,85 +275,4 @@ cdef void run_rows(const RowJob *job, Sums *all) noexcept nogil:
     all.loss.high += all.loss.low if all.loss.low == all.loss.low else 0
 
 
-# ---- labels and weights alone ------------------------------------------------------------
-
-
-cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                       Survey *survey) noexcept nogil:
-    cdef double label_block[BLOCK]
-    cdef real weight_block[BLOCK]
-    cdef double share[BLOCK]
-    cdef const double *labels = label_block
-    cdef const real *w = NULL
-    cdef Py_ssize_t i
-    cdef Py_ssize_t wrong = 0
-    cdef double classes = job.classes
-    cdef double whole = <double>(1 << 26) * (1 << 26)
-    cdef double v
-    if job.vectors.w.data != NULL:
-        w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
-    if not job.soft:
-        labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
-        for i in range(n):
-            v = labels[i]
-            # adding and taking off 2^52 rounds to a whole number
-            wrong += 0 if ((v >= 0 and v < classes and (v + whole) - whole == v)
-                           or v == job.ignored) else 1
-        if wrong:
-            for i in range(n):
-                v = labels[i]
-                if not ((v >= 0 and v < classes and (v + whole) - whole == v) or v == job.ignored):
-                    survey.bad = start + i
-                    return
-    for i in range(n):
-        share[i] = 1 if w == NULL else w[i]
-    survey.count += n
-    if not job.soft:
-        for i in range(n):
-            if labels[i] == job.ignored:
-                survey.count -= 1
-                share[i] = 0
-            elif job.class_weights != NULL:
-                share[i] *= job.class_weights[<Py_ssize_t>labels[i]]
-    accumulate[double](n, share, &survey.weight)
-
-
-cdef void survey_task(const RowJob *job, Py_ssize_t start, Py_ssize_t stop,
-                      Survey *survey) noexcept nogil:
-    cdef Py_ssize_t at = start
-    memset(survey, 0, sizeof(Survey))
-    survey.bad = -1
-    while at < stop and survey.bad < 0:
-        if job.vectors.single:
-            survey_block[float](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
-        else:
-            survey_block[double](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
-        at += BLOCK
-
-
-cdef void survey_rows(const RowJob *job, Survey *all) noexcept nogil:
-    """Find a label that is none, and sum up what weighs."""
-    cdef Survey surveys[MAX_TASKS]
-    cdef Py_ssize_t size = job.vectors.size
-    cdef Py_ssize_t length = rows_of_task(job, CHUNK)
-    cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
-    cdef Py_ssize_t task
-    cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
-    memset(all, 0, sizeof(Survey))
-    all.bad = -1
-    if n_threads <= 1:
-        for task in range(tasks):
-            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
-    else:
-        for task in prange(tasks, schedule="dynamic", num_threads=n_threads):
-            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
-    for task in range(tasks):
-        add(&all.weight, surveys[task].weight.high, surveys[task].weight.low)
-        all.count += surveys[task].count
-        if all.bad < 0:
-            all.bad = surveys[task].bad
-    all.weight.high += all.weight.low if all.weight.low == all.weight.low else 0
-
-
 RUN_ROWS = PyCapsule_New(<void *>run_rows, "fastloss.run_rows", NULL)
-SURVEY_ROWS = PyCapsule_New(<void *>survey_rows, "fastloss.survey_rows", NULL)

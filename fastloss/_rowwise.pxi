@@ -16,9 +16,9 @@ from cython.parallel cimport threadid
 from libc.math cimport INFINITY, NAN
 
 from fastloss._job cimport PANEL, TILES, TURNED, RowJob, Survey
-from fastloss._math cimport exp_, fl_log1p, times
+from fastloss._math cimport exp_negative, log1p_, times
 from fastloss._probability cimport Log, minus_log
-from fastloss._tiles cimport read_tile, write_tile
+from fastloss._tiles cimport move_rows
 
 # One number for each row of a tile, or for each lane while a row is summed.
 cdef struct Group:
@@ -82,7 +82,7 @@ cdef inline void exponentials(Py_ssize_t n, const real *z, const real *top, real
         for k in range(LANES):
             d = z[j * LANES + k] - m[k]
             d = zero if z[j * LANES + k] == m[k] else d
-            x[k] = exp_(d)
+            x[k] = exp_negative(d)
         for k in range(LANES):
             e[j * LANES + k] = x[k]
 
@@ -152,7 +152,7 @@ cdef inline void settle(const real *top, Group *rows) noexcept nogil:
         rest = NAN if m - m != 0 and rest > 0 else rest
         rows.rest[k] = rest
         rows.inverse[k] = 1 / (1 + rest)
-        rows.loss[k] = fl_log1p(rest)
+        rows.loss[k] = log1p_(<real>rest)
 
 
 cdef inline void settle_dense(Group *rows) noexcept nogil:

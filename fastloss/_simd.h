@@ -10,6 +10,7 @@
  *
  *                                                  float ULP   double ULP
  *     exp(x)                                       1.01        1.03
+ *     exp(x), x <= 0                               1.01        1.03
  *     exp(x) - 1, x <= 0                           0.96        1.14
  *     exp(a x + more), |more| < 8                  1.05        1.03
  *     log(x)                                       0.96        0.87
@@ -91,9 +92,11 @@
 #define LOG2_EF 1.44269504f
 #define LOG2_E 1.44269504088896338700
 /* Adding and subtracting one rounds to a whole number n. The lowest bits of the sum hold n and the
- * bias of an exponent, or twice the bias. */
+ * bias of an exponent, that and 64, or twice the bias. */
 #define ROUNDF (0x1.8p23f + 127.0f)
 #define ROUND (0x1.8p52 + 1023.0)
+#define ROUND_UPF (0x1.8p23f + 127.0f + 64.0f)
+#define ROUND_UP (0x1.8p52 + 1023.0 + 64.0)
 #define ROUND_TWICEF (0x1.8p23f + 254.0f)
 #define ROUND_TWICE (0x1.8p52 + 2046.0)
 
@@ -379,35 +382,55 @@ FL_INLINE double fl_exp_sum(double high, double low, double more)
     return x < -746.0 ? 0.0 : y;
 }
 
-/* e^x for x <= 0, and up to where it is infinite. */
-FL_INLINE float fl_exp_negativef(float x)
+FL_INLINE float fl_expf(float x)
 {
     float shifted = FL_FMAF(x, LOG2_EF, ROUND_TWICEF), n = shifted - ROUND_TWICEF;
     float y, r = FL_FMAF(n, -LN2F_HIGH, x);
     r = FL_FMAF(n, -LN2F_LOW, r);
     y = fl_scalef(1.0f + fl_exp_tailf(r), shifted);
+    y = x > 89.0f ? INFINITY : y;
     return x < -104.0f ? 0.0f : y;
 }
 
-FL_INLINE float fl_expf(float x)
-{
-    float y = fl_exp_negativef(x);
-    return x > 89.0f ? INFINITY : y;
-}
-
-FL_INLINE double fl_exp_negative(double x)
+FL_INLINE double fl_exp(double x)
 {
     double shifted = FL_FMA(x, LOG2_E, ROUND_TWICE), n = shifted - ROUND_TWICE;
     double y, r = FL_FMA(n, -LN2_HIGH, x);
     r = FL_FMA(n, -LN2_LOW, r);
     y = fl_scale(1.0 + fl_exp_tail(r), shifted);
+    y = x > 710.0 ? INFINITY : y;
     return x < -746.0 ? 0.0 : y;
 }
 
-FL_INLINE double fl_exp(double x)
+/* e^x for x <= 0: 2^(n + 64) is a number for every n, so one factor and a constant do. */
+FL_INLINE float fl_exp_negativef(float x)
 {
-    double y = fl_exp_negative(x);
-    return x > 710.0 ? INFINITY : y;
+    uint32_t i;
+    float s, shifted, n, r;
+    x = x < -104.0f ? -104.0f : x;
+    shifted = FL_FMAF(x, LOG2_EF, ROUND_UPF);
+    n = shifted - ROUND_UPF;
+    r = FL_FMAF(n, -LN2F_HIGH, x);
+    r = FL_FMAF(n, -LN2F_LOW, r);
+    memcpy(&i, &shifted, 4);
+    i <<= 23;
+    memcpy(&s, &i, 4);
+    return (1.0f + fl_exp_tailf(r)) * s * 0x1p-64f;
+}
+
+FL_INLINE double fl_exp_negative(double x)
+{
+    uint64_t i;
+    double s, shifted, n, r;
+    x = x < -746.0 ? -746.0 : x;
+    shifted = FL_FMA(x, LOG2_E, ROUND_UP);
+    n = shifted - ROUND_UP;
+    r = FL_FMA(n, -LN2_HIGH, x);
+    r = FL_FMA(n, -LN2_LOW, r);
+    memcpy(&i, &shifted, 8);
+    i <<= 52;
+    memcpy(&s, &i, 8);
+    return (1.0 + fl_exp_tail(r)) * s * 0x1p-64;
 }
 
 /* e^x - 1 for x <= 0. */

@@ -23,6 +23,7 @@
 #define FL_APPLY_ONE(name) FL_APPLY(name, fl_##name##f(x[i]), fl_##name(x[i]))
 
 FL_APPLY_ONE(exp)
+FL_APPLY_ONE(exp_negative)
 FL_APPLY_ONE(expm1_negative)
 FL_APPLY_ONE(log)
 FL_APPLY_ONE(log1p)
@@ -39,8 +40,8 @@ typedef struct {
 #define FL_ENTRY(name) {#name, apply_##name##f, apply_##name}
 
 static const fl_function fl_functions[] = {
-    FL_ENTRY(exp), FL_ENTRY(expm1_negative), FL_ENTRY(log), FL_ENTRY(log1p),
-    FL_ENTRY(log1p_unit), FL_ENTRY(log1m_half),
+    FL_ENTRY(exp), FL_ENTRY(exp_negative), FL_ENTRY(expm1_negative), FL_ENTRY(log),
+    FL_ENTRY(log1p), FL_ENTRY(log1p_unit), FL_ENTRY(log1m_half),
     FL_ENTRY(exp_product), {NULL, NULL, NULL},
 };
 

@@ -5,7 +5,7 @@ A tile lies by rows or turned, class by class with LANES rows side by side. Turn
 every element without arithmetic, so results do not depend on the layout.
 """
 from libc.string cimport memcpy, memset
-from fastloss._job cimport FLOAT32, FLOAT64, LANES, Operand, RowJob
+from fastloss._job cimport FLOAT32, FLOAT64, LANES, PART, Operand, RowJob
 from fastloss._math cimport real
 from fastloss._staging cimport convert, convert_number, copy_items
 
@@ -48,17 +48,47 @@ cdef inline void turn_back(Py_ssize_t classes, const real *tile, real *spare,
     unshuffle[real](LANES // 4 * classes, spare, rows)
 
 
-cdef inline void move(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
-                      char *block, bint columns, bint outward) noexcept nogil:
+cdef inline bint in_vectors(Py_ssize_t size, Py_ssize_t stride, bint swapped) noexcept nogil:
+    """Whether elements of this size can be copied as floats or doubles that lie together."""
+    return stride == size and not swapped and (size == 4 or size == 8)
+
+
+cdef inline void move_columns(real tag, Py_ssize_t classes, Py_ssize_t tiles, char *block, char *at,
+                              Py_ssize_t stride, bint outward) noexcept nogil:
+    """Columns of whole tiles. The length is constant, so that a copy is a few vectors."""
+    cdef Py_ssize_t length = LANES * sizeof(real)
+    cdef Py_ssize_t i, j
+    cdef char *column
+    cdef char *part
+    for i in range(classes):
+        for j in range(tiles):
+            column = at + i * stride + j * length
+            part = block + (j * classes + i) * length
+            if outward:
+                memcpy(column, part, LANES * sizeof(real))
+            else:
+                memcpy(part, column, LANES * sizeof(real))
+
+
+cdef inline void move(const Operand *a, Py_ssize_t start, Py_ssize_t n, Py_ssize_t first,
+                      Py_ssize_t classes, char *block, bint columns, bint outward) noexcept nogil:
     """Elements of n rows, as they are, into a block by rows or turned, or outward from it."""
     cdef Py_ssize_t size = a.itemsize
-    cdef Py_ssize_t lines = job.classes if columns else n
-    cdef Py_ssize_t length = n if columns else job.classes
-    cdef Py_ssize_t pitch = LANES * size if columns else job.classes * size
+    cdef Py_ssize_t lines = classes if columns else n
+    cdef Py_ssize_t length = n if columns else classes
+    cdef Py_ssize_t pitch = LANES * size if columns else classes * size
     cdef Py_ssize_t across = a.strides[1] if columns else a.strides[0]
     cdef Py_ssize_t along = a.strides[0] if columns else a.strides[1]
-    cdef char *at = a.data + start * a.strides[0]
+    cdef char *at = a.data + start * a.strides[0] + first * a.strides[1]
     cdef Py_ssize_t i
+    if n == LANES and in_vectors(size, along, a.swapped) and (columns or across == pitch):
+        # rows without gaps are one stream through memory, where turning would read four short ones
+        across = across if columns else LANES * size
+        if size == 4:
+            move_columns[float](0, classes, 1, block, at, across, outward)
+        else:
+            move_columns[double](0, classes, 1, block, at, across, outward)
+        return
     for i in range(lines):
         if outward:
             copy_items(size, a.swapped, length, block + i * pitch, size, at + i * across, along)
@@ -66,54 +96,87 @@ cdef inline void move(const RowJob *job, const Operand *a, Py_ssize_t start, Py_
             copy_items(size, a.swapped, length, at + i * across, along, block + i * pitch, size)
 
 
-cdef inline bint whole(const RowJob *job, const Operand *a, Py_ssize_t n) noexcept nogil:
-    """Whether n rows lie next to each other and are a whole tile."""
-    return a.direct and n == LANES and a.strides[0] == job.classes * a.itemsize
+cdef inline bint is_native(const RowJob *job, const Operand *a) noexcept nogil:
+    return a.type == (FLOAT32 if job.vectors.single else FLOAT64)
 
 
-cdef inline void read_tile(const RowJob *job, const Operand *a, Py_ssize_t start,
-                           Py_ssize_t n, bint turned, real *tile, real *spare) noexcept nogil:
-    """n rows as a tile; what a turned tile has beyond them is 0."""
-    cdef Py_ssize_t size = LANES * job.classes
+cdef inline void read_part(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
+                           Py_ssize_t first, Py_ssize_t classes, bint turned, real *tile,
+                           real *spare) noexcept nogil:
+    """Some classes of n rows as a tile of their own; what a turned tile has beyond them is 0."""
+    cdef Py_ssize_t size = LANES * classes
     cdef bint columns = by_columns(a)
-    cdef bint native = a.type == (FLOAT32 if job.vectors.single else FLOAT64)
+    cdef bint native = is_native(job, a)
     cdef real *raw = tile if native else spare
-    if turned and whole(job, a, n):
-        turn[real](job.classes, <const real *>(a.data + start * a.strides[0]), spare, tile)
-        return
     if turned and n < LANES:
         memset(raw, 0, size * sizeof(double))
-    move(job, a, start, n, <char *>raw, columns, False)
+    move(a, start, n, first, classes, <char *>raw, columns, False)
     if not turned and not columns:
-        size = n * job.classes
+        size = n * classes
     if not native:
         convert[real](a.type, size, spare, tile)
     if turned and not columns:
-        turn[real](job.classes, tile, spare, tile)
+        turn[real](classes, tile, spare, tile)
     elif columns and not turned:
-        turn_back[real](job.classes, tile, spare, tile)
+        turn_back[real](classes, tile, spare, tile)
 
 
-cdef inline void write_tile(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
-                            bint turned, real *tile, real *spare) noexcept nogil:
-    """Take a tile of results to an output; the tile is overwritten."""
-    cdef Py_ssize_t size = LANES * job.classes
+cdef inline void write_part(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
+                            Py_ssize_t first, Py_ssize_t classes, bint turned, real *tile,
+                            real *spare) noexcept nogil:
+    """Take such a tile of results to an output; the tile is overwritten."""
+    cdef Py_ssize_t size = LANES * classes
     cdef bint columns = by_columns(a)
-    cdef bint native = a.type == (FLOAT32 if job.vectors.single else FLOAT64)
-    if turned and whole(job, a, n):
-        turn_back[real](job.classes, tile, spare, <real *>(a.data + start * a.strides[0]))
-        return
     if turned and not columns:
-        turn_back[real](job.classes, tile, spare, tile)
+        turn_back[real](classes, tile, spare, tile)
     elif columns and not turned:
-        turn[real](job.classes, tile, spare, tile)
+        turn[real](classes, tile, spare, tile)
     if not turned and not columns:
-        size = n * job.classes
-    if native:
-        move(job, a, start, n, <char *>tile, columns, True)
+        size = n * classes
+    if is_native(job, a):
+        move(a, start, n, first, classes, <char *>tile, columns, True)
         return
     if a.type == FLOAT32:
         convert_number[real, float](0, size, tile, <float *>spare)
     else:
         convert_number[real, double](0, size, tile, <double *>spare)
-    move(job, a, start, n, <char *>spare, columns, True)
+    move(a, start, n, first, classes, <char *>spare, columns, True)
+
+
+cdef inline void move_rows(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
+                           bint turned, real *tiles, real *spare, bint outward) noexcept nogil:
+    """n rows as tiles, one after the other, or outward from them; those are overwritten then."""
+    cdef real part[LANES * PART]
+    cdef double part_spare[LANES * PART]      # of any type
+    cdef Py_ssize_t size = LANES * job.classes
+    cdef Py_ssize_t i, k, first, count
+    cdef Py_ssize_t done = 0
+    if (turned and by_columns(a) and is_native(job, a)
+            and in_vectors(a.itemsize, a.strides[0], a.swapped)):
+        done = n // LANES
+        move_columns[real](0, job.classes, done, <char *>tiles, a.data + start * a.strides[0],
+                           a.strides[1], outward)
+    if not turned and by_columns(a):
+        # a few classes at a time, so that what is turned stays close
+        for i in range((job.classes + PART - 1) // PART):
+            first = i * PART
+            count = min(job.classes - first, <Py_ssize_t>PART)
+            if outward:
+                for k in range(n):
+                    memcpy(part + k * count, tiles + k * job.classes + first, count * sizeof(real))
+                write_part[real](job, a, start, n, first, count, False, part,
+                                 <real *>part_spare)
+            else:
+                read_part[real](job, a, start, n, first, count, False, part,
+                                 <real *>part_spare)
+                for k in range(n):
+                    memcpy(tiles + k * job.classes + first, part + k * count, count * sizeof(real))
+        return
+    for i in range(done, (n + LANES - 1) // LANES):
+        count = min(n - i * LANES, <Py_ssize_t>LANES)
+        if outward:
+            write_part[real](job, a, start + i * LANES, count, 0, job.classes, turned,
+                             tiles + i * size, spare)
+        else:
+            read_part[real](job, a, start + i * LANES, count, 0, job.classes, turned,
+                            tiles + i * size, spare)

@@ -125,7 +125,7 @@ def draw_curves(
     if predictions is None:
         low, high = _default_range(loss)
         p = np.linspace(low, high, POINTS)
-        if loss._domains()[1] == PROBABILITIES:
+        if loss._domains()[1][:2] == PROBABILITIES[:2]:
             p = p[1:-1]  # at the ends a log loss is clipped, and its gradient jumps
     else:
         p, low, high = predictions, predictions.min(), predictions.max()
@@ -174,9 +174,9 @@ def _name_of_label(loss: Loss, label: float) -> str:
 
 
 def _default_range(loss: Loss) -> tuple[float, float]:
-    if loss._domains()[1] == PROBABILITIES:
+    if loss._domains()[1][:2] == PROBABILITIES[:2]:
         return 0.0, 1.0
-    if loss._domains()[1] == DISTANCES:
+    if loss._domains()[1][:2] == DISTANCES[:2]:
         return 0.0, 2 * getattr(loss, "margin", 0.5) or 1.0
     return -1.0, 2.0
 
@@ -193,9 +193,9 @@ def _limits(curves: Array) -> tuple[float, float] | None:
 
 def _units(loss: Loss) -> tuple[str, str, str]:
     """Return the label of the prediction's axis and the units of value and gradient, if any."""
-    if loss._domains()[1] == PROBABILITIES:
+    if loss._domains()[1][:2] == PROBABILITIES[:2]:
         return "probability p of label 1", "nats", "nats"
-    if loss._domains()[1] == DISTANCES:
+    if loss._domains()[1][:2] == DISTANCES[:2]:
         linear = getattr(loss, "form", "squared") == "linear"
         return "distance p (unit of the margin)", *(
             ("distance", "") if linear else ("distance²", "distance")

@@ -19,6 +19,7 @@ KERNELS = {level: importlib.import_module(f"fastloss.{_level.MODULES[level]}")
 # What the error may be at most, in units of the last place of the true value.
 BOUNDS = {
     "exp": (1.01, 1.03),
+    "exp_negative": (1.01, 1.03),
     "expm1_negative": (0.96, 1.14),
     "exp_product": (1.05, 1.03),
     "log": (0.96, 0.87),
@@ -27,10 +28,10 @@ BOUNDS = {
     "log1m_half": (1.53, 1.42),
 }
 UNARY = [name for name in BOUNDS if name != "exp_product"]
-NUMPY = {"exp": np.exp, "expm1_negative": np.expm1, "log": np.log, "log1p": np.log1p,
-         "log1p_unit": np.log1p, "log1m_half": lambda x: np.log1p(-x)}
-EXACT = {"exp": mpmath.exp, "expm1_negative": mpmath.expm1, "log": mpmath.log,
-         "log1p": mpmath.log1p, "log1p_unit": mpmath.log1p,
+NUMPY = {"exp": np.exp, "exp_negative": np.exp, "expm1_negative": np.expm1, "log": np.log,
+         "log1p": np.log1p, "log1p_unit": np.log1p, "log1m_half": lambda x: np.log1p(-x)}
+EXACT = {"exp": mpmath.exp, "exp_negative": mpmath.exp, "expm1_negative": mpmath.expm1,
+         "log": mpmath.log, "log1p": mpmath.log1p, "log1p_unit": mpmath.log1p,
          "log1m_half": lambda x: mpmath.log1p(-x)}
 # factors of exp_product: ln 2, 1 / ln 2, simple and odd ones, either sign
 FACTORS = [np.log(2), 1 / np.log(2), 1.0, -0.5, 2.0, 1 / 3, 5.25, -1.0000001, -np.pi]
@@ -75,7 +76,7 @@ def bound(name, dtype):
 
 
 def in_domain(name, x):
-    if name == "expm1_negative":
+    if name in ("exp_negative", "expm1_negative"):
         return x[~(x > 0)]
     if name == "log1p_unit":
         return x[(x >= 0) & (x <= 1)]
@@ -129,6 +130,7 @@ def random_float64(name, rng, count):
     unit = rng.random(count)
     x = {
         "exp": [rng.uniform(-746, 710, count), rng.normal(size=count), small, -small],
+        "exp_negative": [-746 * unit, -unit, -small],
         "expm1_negative": [-unit, -60 * unit, -small, -(10.0 ** rng.uniform(-3, 2, count))],
         "log": [10.0 ** rng.uniform(-323, 308, count), 3 * unit, small,
                 1 + rng.normal(size=count) * 10.0 ** rng.uniform(-16, -1, count)],
@@ -241,6 +243,7 @@ def test_exp_product_against_mpmath(seed, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "x", "expected"), [
     ("exp", [0.0, -0.0, np.inf, -np.inf, 1e30, -1e30], [1, 1, np.inf, 0, np.inf, 0]),
+    ("exp_negative", [0.0, -0.0, -np.inf, -1e30, -1e-30], [1, 1, 0, 0, 1]),
     ("expm1_negative", [0.0, -0.0, -np.inf, -1e30, -1e-30], [0, 0, -1, -1, -1e-30]),
     ("exp_product", [0.0, np.inf, -np.inf, 1e30, -1e30], [1, np.inf, 0, np.inf, 0]),
     ("log", [0.0, -0.0, 1.0, np.inf, -np.inf, -1.0, -1e-30, -1e30],
@@ -256,7 +259,8 @@ def test_special_values(name, x, expected, dtype):
     np.testing.assert_array_equal(actual, np.array(expected, dtype))
 
 
-@pytest.mark.parametrize("name", ["exp", "expm1_negative", "exp_product", "log", "log1p"])
+@pytest.mark.parametrize("name", ["exp", "exp_negative", "expm1_negative", "exp_product", "log",
+                                  "log1p"])
 def test_nan_of_any_payload_stays_nan(name):
     bits32 = np.array([0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7fffffff], np.uint32)
     bits64 = np.array([0x7ff8 << 48, 0xfff8 << 48, (0x7ff0 << 48) + 1, (0xfff0 << 48) + 1,
@@ -268,7 +272,7 @@ def test_nan_of_any_payload_stays_nan(name):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", BOUNDS)
 def test_the_rest_of_a_vector_is_computed_alike(name, dtype):
-    x = np.linspace(-0.5, -0.1, 80, dtype=dtype) * (1 if name == "expm1_negative" else -1)
+    x = np.linspace(-0.5, -0.1, 80, dtype=dtype) * (1 if name.endswith("negative") else -1)
     whole = apply_everywhere(name, x)
     for size in range(x.size):
         assert_same_bits(apply_everywhere(name, x[:size]), whole[:size], f"{name}, {size}")
@@ -280,6 +284,7 @@ def test_smallest_denormal_results():
         least = np.finfo(dtype).smallest_subnormal
         x = np.full(3, low, dtype)
         np.testing.assert_array_equal(apply_everywhere("exp", x), least)
+        np.testing.assert_array_equal(apply_everywhere("exp_negative", x), least)
         np.testing.assert_array_equal(apply_everywhere("exp_product", x / 2, 0 * x, 2.0), least)
         np.testing.assert_array_equal(apply_everywhere("log1p", np.full(3, least)), least)
 

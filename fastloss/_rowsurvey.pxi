@@ -1,0 +1,82 @@
+"""Row-wise losses: what the labels and weights alone say. Part of `_kernels.pyx`."""
+
+
+cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
+                       Survey *survey) noexcept nogil:
+    cdef double label_block[BLOCK]
+    cdef real weight_block[BLOCK]
+    cdef double share[BLOCK]
+    cdef const double *labels = label_block
+    cdef const real *w = NULL
+    cdef Py_ssize_t i
+    cdef Py_ssize_t wrong = 0
+    cdef double classes = job.classes
+    cdef double whole = <double>(1 << 26) * (1 << 26)
+    cdef double ignored = job.ignored
+    cdef double v
+    if job.vectors.w.data != NULL:
+        w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
+    if not job.soft:
+        labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
+        for i in range(n):
+            v = labels[i]
+            # adding and taking off 2^52 rounds to a whole number
+            wrong += 0 if ((v >= 0) & (v < classes) & ((v + whole) - whole == v)
+                           | (v == ignored)) else 1
+        if wrong:
+            for i in range(n):
+                v = labels[i]
+                if not ((v >= 0 and v < classes and (v + whole) - whole == v) or v == job.ignored):
+                    survey.bad = start + i
+                    return
+    for i in range(n):
+        share[i] = 1 if w == NULL else w[i]
+    survey.count += n
+    if not job.soft:
+        for i in range(n):
+            if labels[i] == job.ignored:
+                survey.count -= 1
+                share[i] = 0
+            elif job.class_weights != NULL:
+                share[i] *= job.class_weights[<Py_ssize_t>labels[i]]
+    accumulate[double](n, share, &survey.weight)
+
+
+cdef void survey_task(const RowJob *job, Py_ssize_t start, Py_ssize_t stop,
+                      Survey *survey) noexcept nogil:
+    cdef Py_ssize_t at = start
+    memset(survey, 0, sizeof(Survey))
+    survey.bad = -1
+    while at < stop and survey.bad < 0:
+        if job.vectors.single:
+            survey_block[float](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
+        else:
+            survey_block[double](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
+        at += BLOCK
+
+
+cdef void survey_rows(const RowJob *job, Survey *all) noexcept nogil:
+    """Find a label that is none, and sum up what weighs."""
+    cdef Survey surveys[MAX_TASKS]
+    cdef Py_ssize_t size = job.vectors.size
+    cdef Py_ssize_t length = rows_of_task(job, CHUNK)
+    cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
+    cdef Py_ssize_t task
+    cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
+    memset(all, 0, sizeof(Survey))
+    all.bad = -1
+    if n_threads <= 1:
+        for task in range(tasks):
+            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
+    else:
+        for task in prange(tasks, schedule="dynamic", num_threads=n_threads):
+            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
+    for task in range(tasks):
+        add(&all.weight, surveys[task].weight.high, surveys[task].weight.low)
+        all.count += surveys[task].count
+        if all.bad < 0:
+            all.bad = surveys[task].bad
+    all.weight.high += all.weight.low if all.weight.low == all.weight.low else 0
+
+
+SURVEY_ROWS = PyCapsule_New(<void *>survey_rows, "fastloss.survey_rows", NULL)
