@@ -25,6 +25,9 @@ from fastloss._level import kernels
 
 cnp.import_array()
 
+cdef enum:
+    LINE = 64      # bytes of a cache line
+
 cdef RowRunner run_rows = <RowRunner>PyCapsule_GetPointer(kernels.RUN_ROWS, "fastloss.run_rows")
 cdef Surveyor survey_rows = <Surveyor>PyCapsule_GetPointer(kernels.SURVEY_ROWS,
                                                            "fastloss.survey_rows")
@@ -113,6 +116,7 @@ cdef class RowKernel(Kernel):
         cdef Operand *operands[6]
         cdef int first_output, i, count = 2
         cdef bint fortran
+        cdef char *block
         cdef double divisor = 1
         cdef object f = None
         cdef object g = None
@@ -187,11 +191,14 @@ cdef class RowKernel(Kernel):
             divisor = survey.count
         job.vectors.scale = 1 / divisor if divisor != 0 else NAN
         job.together = rows_together(&job, operands, arrays, count)
+        # in whole cache lines, as vectors of a turned tile are
         job.scratch_size = 5 * (job.together * job.classes + LANES) * sizeof(double)
-        job.scratch = <char *>malloc(job.scratch_size * job.vectors.n_threads)
-        if job.scratch == NULL:
+        job.scratch_size += LINE - job.scratch_size % LINE
+        block = <char *>malloc(job.scratch_size * job.vectors.n_threads + LINE)
+        if block == NULL:
             raise MemoryError
+        job.scratch = block + LINE - <size_t>block % LINE
         with nogil:
             run_rows(&job, &sums)
-        free(job.scratch)
+        free(block)
         return sums.loss.high, survey.weight.high, survey.count, f, g, h
