@@ -43,11 +43,6 @@ cdef inline real exp_product(double a, real x, real more) noexcept nogil:
     return fl_exp_productf(a, x, more) if real is float else fl_exp_product(a, x, more)
 
 
-cdef inline real exp_negative(real x) noexcept nogil:
-    """e^x for x <= 0."""
-    return fl_exp_negativef(x) if real is float else fl_exp_negative(x)
-
-
 cdef inline real expm1_negative(real x) noexcept nogil:
     """e^x - 1 for x <= 0."""
     return fl_expm1_negativef(x) if real is float else fl_expm1_negative(x)

@@ -13,6 +13,9 @@ cdef struct GammaDeviance:
 
 cdef struct PowerDeviance:
     double power
+    double second        # 1 for the second form of phi, 0 for the first
+    double inner         # a and b in the first form, b and a in the second
+    double outer
 
 cdef struct SquaredLog:
     double unused
@@ -75,7 +78,7 @@ cdef inline double quadratic_rest(double x) noexcept nogil:
     cdef double least = 1
     cdef double close = fl_exp_rest(x)
     cdef double apart = ((exp_(x) - least) - x) / (x * x)
-    return close if magnitude(x) < least else apart
+    return close if x * x < least else apart
 
 
 cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
@@ -92,10 +95,8 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef double near = 0.1
     cdef double a = two - c.power
     cdef double b = one - c.power
-    cdef bint second = (half < a) & (a < one)
-    cdef double k = b if second else a
-    cdef double by = a if second else b
-    cdef double of_second = one if second else zero   # weights: a choice would be a branch
+    cdef double k = c.inner
+    cdef double of_second = c.second
     cdef double of_first = one - of_second
     cdef double mean = p + zero                     # -0 is 0
     cdef double target = y
@@ -116,13 +117,14 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef double second_close = (one + (x - one) * rest) + b * r * rest_k
     cdef double first_close = a * rest_k - rest
     cdef double bend = of_second * second_close + of_first * first_close
-    cdef double close = mean_a * (x * x * bend / by)
+    cdef double close = mean_a * (x * x * bend / c.outer)
     cdef double growth = x + k * x * x * rest_k
-    cdef double less = mean_a * (((of_first + of_second * r) * growth - (r - one)) / by)
+    cdef double less = mean_a * (((of_first + of_second * r) * growth - (r - one)) / c.outer)
     cdef double apart = base_a / (a * b) - times(target, mean_b) / b + mean_a / a
     cdef double slope = two * exp_product(-c.power, log_mean, -c.power * mean_rest)
-    apart = less if magnitude(k * x) < one else apart
-    f[0] = <real>keep_nan(target, mean, two * (close if magnitude(x) < one else apart))
+    # squares: the compiler would branch on the comparison that `quadratic_rest` makes
+    apart = less if (k * x) * (k * x) < one else apart
+    f[0] = <real>keep_nan(target, mean, two * (close if x * x < one else apart))
     g[0] = <real>keep_nan(target, mean, slope * (mean - target))
     h[0] = <real>keep_nan(target, mean, slope * (one + c.power * ((target - mean) / mean)))
 

@@ -303,16 +303,27 @@ FL_INLINE double fl_exp_quadratic(double r)
     return FL_FMA(y, z, FL_FMA(EXP_1, r, EXP_0));
 }
 
-/* The same for |x| <= 1, to a relative 1e-18: the series 1/2 + x/6 + ... + x^17/19!. In two loops,
- * as compilers unroll short ones only. */
+/* The same for |x| <= 1, to a relative 1e-18: the series 1/2 + x/6 + ... + x^17/19!. */
 FL_INLINE double fl_exp_rest(double x)
 {
-    int k;
     double r = 1.0;
-    for (k = 19; k > 10; k--)
-        r = r * (x * (1.0 / k)) + 1.0;
-    for (k = 10; k > 2; k--)
-        r = r * (x * (1.0 / k)) + 1.0;
+    r = FL_FMA(r, x * (1.0 / 19), 1.0);
+    r = FL_FMA(r, x * (1.0 / 18), 1.0);
+    r = FL_FMA(r, x * (1.0 / 17), 1.0);
+    r = FL_FMA(r, x * (1.0 / 16), 1.0);
+    r = FL_FMA(r, x * (1.0 / 15), 1.0);
+    r = FL_FMA(r, x * (1.0 / 14), 1.0);
+    r = FL_FMA(r, x * (1.0 / 13), 1.0);
+    r = FL_FMA(r, x * (1.0 / 12), 1.0);
+    r = FL_FMA(r, x * (1.0 / 11), 1.0);
+    r = FL_FMA(r, x * (1.0 / 10), 1.0);
+    r = FL_FMA(r, x * (1.0 / 9), 1.0);
+    r = FL_FMA(r, x * (1.0 / 8), 1.0);
+    r = FL_FMA(r, x * (1.0 / 7), 1.0);
+    r = FL_FMA(r, x * (1.0 / 6), 1.0);
+    r = FL_FMA(r, x * (1.0 / 5), 1.0);
+    r = FL_FMA(r, x * (1.0 / 4), 1.0);
+    r = FL_FMA(r, x * (1.0 / 3), 1.0);
     return 0.5 * r;
 }
 

@@ -78,7 +78,16 @@ class TweedieDevianceLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         named = {0.0: "Squared", 1.0: "PoissonDeviance", 2.0: "GammaDeviance"}.get(self.power)
-        return (named, {"unused": 0.0}) if named else ("PowerDeviance", {"power": self.power})
+        if named:
+            return named, {"unused": 0.0}
+        a, b = 2 - self.power, 1 - self.power
+        second = 0.5 < a < 1
+        return "PowerDeviance", {
+            "power": self.power,
+            "second": float(second),
+            "inner": b if second else a,
+            "outer": a if second else b,
+        }
 
 
 def tweedie_deviance_loss(
