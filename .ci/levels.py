@@ -54,7 +54,7 @@ def encoding(code: list[str]) -> str:
 
 def misplaced(module: str, code: list[str], text: str) -> bool:
     """Whether an instruction may not be in a module."""
-    mnemonic = text.split()[0]
+    mnemonic = re.sub(r"^\{\w+\} ", "", text).split()[0]     # without a hint such as {evex}
     if "(bad)" in text or mnemonic.endswith("ldmxcsr"):
         return True
     kind = encoding(code)
