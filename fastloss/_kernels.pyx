@@ -14,7 +14,8 @@ C. Same sums for every thread count. A chunk of CHUNK elements, by index, is sum
    so a sum in another order agrees to the last bit or so.
 D. A sum of logs is the log of a product. A loss that is the log of a factor needs one
    log per FACTORS elements for its sum (`sum_logs`), and falls back to
-   element by element, block by block, where that is not exact.
+   element by element where that is not exact, for the rest of a chunk: the labels or
+   predictions that make a block so are rarely alone.
 E. gcc vectorises sums only when told to reassociate. Explicit lanes need no such
    permission and give the same bits at every vector width.
 """
@@ -178,7 +179,9 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
     cdef real *g
     cdef real *h
     cdef Py_ssize_t block, at, n
-    cdef bint has_sum = job.loss != NULL and job.loss.sum32 != NULL
+    # whether a sum by itself is worth an attempt
+    cdef bint try_sum = (job.want_sum and not weighted and job.loss != NULL
+                         and job.loss.sum32 != NULL)
     cdef bint summed
     cdef double block_sum
     cdef int outputs
@@ -197,11 +200,12 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
         g = target[real](&job.g, at, g_block)
         h = target[real](&job.h, at, h_block)
         summed = False
-        if job.want_sum and has_sum and not weighted:
+        if try_sum:
             if real is float:
                 summed = job.loss.sum32(job.loss.parameters, n, y, p, &block_sum)
             else:
                 summed = job.loss.sum64(job.loss.parameters, n, y, p, &block_sum)
+            try_sum = summed
         if summed:
             add(&sums.loss, block_sum, 0)
             if not has_g:

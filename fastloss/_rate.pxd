@@ -41,10 +41,12 @@ cdef inline void poisson(const Poisson *c, real y, real p,
 
 cdef inline void poisson_log_input(const PoissonLogInput *c, real y, real z,
                                    real *f, real *g, real *h) noexcept nogil:
-    cdef real inf = INFINITY
+    # the logarithm of the largest number: beyond it the rate is infinite
+    cdef real largest = 88.72283 if real is float else 709.782712893384
     cdef real rate = exp_(z)
     cdef real cost = rate - times(y, z)
-    f[0] = rate + (y - y) if rate == inf else cost      # a NaN label stays
+    cdef real infinite = rate + (y - y)                 # a NaN label stays
+    f[0] = infinite if z > largest else cost
     g[0] = rate - y
     h[0] = keep_nan(y, z, rate)
 
