@@ -107,3 +107,77 @@ ctypedef struct Survey:
 
 ctypedef void (*RowRunner)(const RowJob *job, Sums *total) noexcept nogil
 ctypedef void (*Surveyor)(const RowJob *job, Survey *survey) noexcept nogil
+
+# ---- all pairs of rows -------------------------------------------------------------------
+
+cdef enum:
+    SIDE = 256         # rows of a block
+    TILED = 64         # anchors whose tiles lie side by side; a multiple of every panel's
+    MOST = 32          # at most so many rows are a panel, and numbers a vector's worth of columns
+    DEEP = 64          # numbers that a lane adds up before it is rounded to double
+
+# What a pass over all pairs does.
+cdef enum:
+    LARGEST            # the largest exponents of each row
+    SUM                # the sums of exponentials of each row
+    WEIGH              # the value of sums over pairs; the derivatives by pairs, and the gradient
+
+ctypedef struct BatchLoss
+
+# Rows on one side of all pairs, or what there is one of per row; numbers of the computation's type
+# unless said otherwise. Rows are padded to a multiple of MOST, x and g with columns of zeros too.
+ctypedef struct BatchSide:
+    Py_ssize_t n
+    const void *x            # centred
+    const void *base         # what v has from this row: |x|^2, or what centring took from a product
+    const int *label
+    const void *weight
+    const void *shift[2]     # of exponents of pairs of different and of the same class
+    const void *factor[3]    # derivatives by sums of exponentials of either, and of v
+    double *sums[3]
+    void *g                  # sums of weights times the other rows; NULL if not wanted
+    double *rest             # sums of weights
+
+ctypedef struct BatchJob:
+    bint single
+    bint symmetric           # b is a: all unordered pairs of different rows
+    bint columns             # whether b's sums are wanted too
+    bint distance            # v is the square of a distance, else a product
+    bint each                # shifts are not one number
+    bint gradient
+    int step                 # LARGEST, SUM or WEIGH
+    int n_threads
+    Py_ssize_t dim
+    Py_ssize_t width         # of a padded row
+    BatchSide a
+    BatchSide b
+    double *cost             # for each block of a
+    double *counted
+    const BatchLoss *loss
+    char *scratch            # `scratch_size` bytes for each thread
+    Py_ssize_t scratch_size
+
+# Where the pairs of a panel and others are.
+ctypedef struct Place:
+    Py_ssize_t i             # first row of the panel
+    Py_ssize_t lanes         # its rows
+    Py_ssize_t j             # first of the others
+    Py_ssize_t n
+    bint own                 # of a block with itself
+
+ctypedef struct Near:
+    int j
+    int l
+
+ctypedef void (*Step32)(const void *parameters, const BatchJob *job, const Place *at, float *tile,
+                        float *columns, int meeting, int shifts) noexcept nogil
+ctypedef void (*Step64)(const void *parameters, const BatchJob *job, const Place *at, double *tile,
+                        double *columns, int meeting, int shifts) noexcept nogil
+
+# By step, and 2 (whether of a block with itself) + (whether each row has its shifts).
+ctypedef struct BatchLoss:
+    Step32 step32[3][4]
+    Step64 step64[3][4]
+    double parameters[12]
+
+ctypedef void (*BatchRunner)(const BatchJob *job) noexcept nogil

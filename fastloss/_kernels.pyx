@@ -21,13 +21,16 @@ E. gcc vectorises sums only when told to reassociate. Explicit lanes need no suc
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.string cimport memcpy, memset
 
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sum, Sums, BLOCK, CHUNK,
                             DEPTH, LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
+from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, LARGEST, MOST,
+                            SIDE, SUM, TILED, WEIGH)
 from fastloss._losses cimport Loss, sample
-from fastloss._math cimport log_, real
+from fastloss._math cimport exp_negative, log_, real
+from fastloss._pairs cimport Direct, Exponent, pair_cost, pair_exponent
 from fastloss._probability cimport LossOfFactor, has_factor, log_factor, log_sign
 from fastloss._staging cimport fetch, flush
 
@@ -301,4 +304,5 @@ include "_rowwise.pxi"
 include "_rowgroups.pxi"
 include "_rowtasks.pxi"
 include "_rowsurvey.pxi"
+include "_batch.pxi"
 include "_mathematics.pxi"

@@ -19,12 +19,8 @@ from fastloss._base import (
     Loss,
     Reduction,
     check_values,
-    either,
-    flag,
-    number,
-    parameter,
-    shared,
 )
+from fastloss._parameters import either, flag, number, parameter, shared
 from fastloss.pointwise import LogLoss
 
 if TYPE_CHECKING:

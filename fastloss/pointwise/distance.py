@@ -14,12 +14,8 @@ from fastloss._base import (
     Interval,
     Loss,
     Reduction,
-    choice,
-    either,
-    number,
-    parameter,
-    shared,
 )
+from fastloss._parameters import choice, either, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

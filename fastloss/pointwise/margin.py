@@ -5,18 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import (
-    LABELS,
-    REALS,
-    REDUCTION,
-    SIGNS,
-    Interval,
-    Loss,
-    Reduction,
-    choice,
-    parameter,
-    shared,
-)
+from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, Interval, Loss, Reduction
+from fastloss._parameters import choice, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

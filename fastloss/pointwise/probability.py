@@ -17,12 +17,8 @@ from fastloss._base import (
     Interval,
     Loss,
     Reduction,
-    either,
-    flag,
-    number,
-    parameter,
-    shared,
 )
+from fastloss._parameters import either, flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

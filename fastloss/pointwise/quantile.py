@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import (
-    REDUCTION,
-    Loss,
-    Reduction,
-    flag,
-    number,
-    parameter,
-    shared,
-)
+from fastloss._base import REDUCTION, Loss, Reduction
+from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

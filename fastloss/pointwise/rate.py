@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import (
-    AMOUNTS,
-    COUNTS,
-    REALS,
-    REDUCTION,
-    Interval,
-    Loss,
-    Reduction,
-    flag,
-    number,
-    parameter,
-    shared,
-)
+from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Reduction
+from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -14,11 +14,8 @@ from fastloss._base import (
     Interval,
     Loss,
     Reduction,
-    number,
-    outside,
-    parameter,
-    shared,
 )
+from fastloss._parameters import number, outside, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import (
-    REDUCTION,
-    Loss,
-    Reduction,
-    number,
-    parameter,
-    shared,
-)
+from fastloss._base import REDUCTION, Loss, Reduction
+from fastloss._parameters import number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastloss
-from fastloss._base import number, parameter
+from fastloss._parameters import number, parameter
 from fastloss.reference._base import Array, Reference, function_of, term
 
 __all__ = [

@@ -1,0 +1,517 @@
+"""Losses of all pairs of rows, tile by tile: no matrix of pairs ever exists.
+
+Part of `_kernels.pyx`.
+
+A. A tile is the pairs of a panel of anchors, one in each lane, with up to SIDE other rows. It is
+   made by a product (`_tile.h`), turned into distances if need be, worked on in place by a step of
+   a loss (`fastloss._pairs` has the pairs), and multiplied by either side's rows into either side's
+   gradient, all while it is in the cache.
+B. Blocks of SIDE rows meet in rounds of which no two share a block, like teams of a tournament: so
+   both sides of a tile are written to without locks, in an order that the sizes alone decide, and
+   the bits are the same for every number of threads. A batch with itself meets every other block
+   once.
+C. Rows come centred, so a product of two has the digits of what differs. The square of a distance
+   as |a|^2 + |b|^2 - 2 a.b loses those of two rows that are near for their size: such pairs are
+   computed from differences, and so are their shares of the gradient.
+"""
+
+cdef extern from "_tile.h" nogil:
+    enum:
+        ROWS "FL_ROWS"
+        PANELF "FL_PANELF"
+        PANELD "FL_PANEL"
+    void fl_similaritiesf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
+                          const float *turned, float *tile)
+    void fl_similarities(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
+                         const double *turned, double *tile)
+    void fl_add_rowsf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
+                      const float *tile, float *g)
+    void fl_add_rows(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
+                     const double *tile, double *g)
+    void fl_add_columnsf(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const float *x,
+                         Py_ssize_t width, const float *tiles, float *g)
+    void fl_add_columns(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const double *x,
+                        Py_ssize_t width, const double *tiles, double *g)
+    void fl_turnf(Py_ssize_t dim, const float *x, Py_ssize_t width, float *turned)
+    void fl_turn(Py_ssize_t dim, const double *x, Py_ssize_t width, double *turned)
+
+# Types that stand for where a tile is, and for what exponents are relative to.
+cdef enum OwnTag:          # a block with itself: a row is no pair with itself
+    OWN_TAG
+cdef enum OtherTag:
+    OTHER_TAG
+cdef enum CommonTag:       # one number for all
+    COMMON_TAG
+cdef enum EachTag:         # a number of each row
+    EACH_TAG
+
+ctypedef fused Meeting:
+    OwnTag
+    OtherTag
+
+ctypedef fused Shifts:
+    CommonTag
+    EachTag
+
+
+cdef inline Py_ssize_t panel_size(real tag) noexcept nogil:
+    return PANELF if real is float else PANELD
+
+
+# ---- steps of losses: one panel of a tile -------------------------------------------------
+
+
+cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Place *at,
+                       real *tile, real *columns, Meeting meeting, Shifts shifts) noexcept nogil:
+    """The largest exponent of each row, of pairs of different and of the same class."""
+    cdef Exponent c = parameters[0]
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real none = -INFINITY
+    cdef real x, slope, different, same_class
+    cdef real *column = columns
+    cdef const int *label = job.a.label + at.i
+    cdef bint same
+    cdef int label_j
+    cdef real largest[2][MOST]
+    for l in range(size):
+        largest[0][l] = none
+        largest[1][l] = none
+    for j in range(at.n):
+        label_j = job.b.label[at.j + j]
+        for l in range(size):
+            same = label[l] == label_j
+            pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
+            if Meeting is OwnTag:
+                x = none if at.i + l == at.j + j else x
+            different = none if same else x
+            same_class = x if same else none
+            # a NaN is found by the sums
+            largest[0][l] = different if different > largest[0][l] else largest[0][l]
+            largest[1][l] = same_class if same_class > largest[1][l] else largest[1][l]
+            column = columns + j * size
+            column[l] = different if different > column[l] else column[l]
+            column += at.n * size
+            column[l] = same_class if same_class > column[l] else column[l]
+    for l in range(at.lanes):
+        job.a.sums[0][at.i + l] = max(job.a.sums[0][at.i + l], <double>largest[0][l])
+        job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
+
+
+cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
+                           real *tile, real *columns, Meeting meeting,
+                           Shifts shifts) noexcept nogil:
+    """Sums of each row of e^(x - shift), of pairs of different and of the same class, and of v."""
+    cdef Exponent c = parameters[0]
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t group, first, j, l
+    cdef real zero = 0
+    cdef real x, slope, v, e, e_j, shift_different_j, shift_same_j
+    cdef real *different_j
+    cdef real *same_j
+    cdef real *v_j
+    cdef const int *label = job.a.label + at.i
+    cdef const real *shift_different = <const real *>job.a.shift[0] + at.i
+    cdef const real *shift_same = <const real *>job.a.shift[1] + at.i
+    cdef bint same, none
+    cdef int label_j
+    cdef real rows[3][MOST]
+    cdef double totals[3][MOST]
+    memset(totals, 0, sizeof(totals))
+    for group in range((at.n + DEEP - 1) // DEEP):
+        first = group * DEEP
+        memset(rows, 0, sizeof(rows))
+        for j in range(first, min(first + DEEP, at.n)):
+            label_j = job.b.label[at.j + j]
+            shift_different_j = (<const real *>job.b.shift[0])[at.j + j]
+            shift_same_j = (<const real *>job.b.shift[1])[at.j + j]
+            different_j = columns + j * size
+            same_j = different_j + at.n * size
+            v_j = same_j + at.n * size
+            for l in range(size):
+                same = label[l] == label_j
+                v = tile[j * size + l]
+                pair_exponent[Exponent, real](&c, v, same, &x, &slope)
+                e = exp_negative(x - (shift_same[l] if same else shift_different[l]))
+                if Shifts is EachTag:
+                    e_j = exp_negative(x - (shift_same_j if same else shift_different_j))
+                else:
+                    e_j = e
+                if Meeting is OwnTag:
+                    none = at.i + l == at.j + j
+                    e = zero if none else e
+                    v = zero if none else v
+                rows[0][l] += zero if same else e
+                rows[1][l] += e if same else zero
+                rows[2][l] += v if same else zero
+                different_j[l] += zero if same else e_j
+                same_j[l] += e_j if same else zero
+                v_j[l] += v if same else zero
+        for l in range(size):
+            totals[0][l] += rows[0][l]
+            totals[1][l] += rows[1][l]
+            totals[2][l] += rows[2][l]
+    for l in range(at.lanes):
+        job.a.sums[0][at.i + l] += totals[0][l]
+        job.a.sums[1][at.i + l] += totals[1][l]
+        job.a.sums[2][at.i + l] += totals[2][l]
+
+
+cdef void weigh_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
+                             real *tile, real *columns, Meeting meeting,
+                             Shifts shifts) noexcept nogil:
+    """The derivative of the value by v of each pair, from those by either row's sums."""
+    cdef Exponent c = parameters[0]
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real zero = 0
+    cdef real x, slope, e, e_j, shift_different_j, shift_same_j, different_j, same_j, linear_j, w
+    cdef const int *label = job.a.label + at.i
+    cdef const real *shift_different = <const real *>job.a.shift[0] + at.i
+    cdef const real *shift_same = <const real *>job.a.shift[1] + at.i
+    cdef const real *different = <const real *>job.a.factor[0] + at.i
+    cdef const real *same_class = <const real *>job.a.factor[1] + at.i
+    cdef const real *linear = <const real *>job.a.factor[2] + at.i
+    cdef bint same
+    cdef int label_j
+    for j in range(at.n):
+        label_j = job.b.label[at.j + j]
+        shift_different_j = (<const real *>job.b.shift[0])[at.j + j]
+        shift_same_j = (<const real *>job.b.shift[1])[at.j + j]
+        different_j = (<const real *>job.b.factor[0])[at.j + j]
+        same_j = (<const real *>job.b.factor[1])[at.j + j]
+        linear_j = (<const real *>job.b.factor[2])[at.j + j]
+        for l in range(size):
+            same = label[l] == label_j
+            pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
+            e = exp_negative(x - (shift_same[l] if same else shift_different[l]))
+            if Shifts is EachTag:
+                e_j = exp_negative(x - (shift_same_j if same else shift_different_j))
+                w = (same_class[l] * e + same_j * e_j if same
+                     else different[l] * e + different_j * e_j)
+            else:
+                w = (same_class[l] + same_j if same else different[l] + different_j) * e
+            w = slope * w + (linear[l] + linear_j if same else zero)
+            if Meeting is OwnTag:
+                w = zero if at.i + l == at.j + j else w
+            tile[j * size + l] = w
+
+
+cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *at,
+                    real *tile, real *columns, Meeting meeting, Shifts shifts) noexcept nogil:
+    """Sums of costs of pairs, and how many are not 0; the tile becomes their derivatives by v."""
+    cdef Direct c = parameters[0]
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t group, first, j, l
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real cost, slope, weight, weight_j
+    cdef const int *label = job.a.label + at.i
+    cdef const real *weights = <const real *>job.a.weight + at.i
+    cdef bint same, none
+    cdef int label_j
+    # of a block with itself every pair is met twice
+    cdef double share = 0.5 if Meeting is OwnTag else 1
+    cdef double total = 0
+    cdef double count = 0
+    cdef real costs[MOST]
+    cdef real counts[MOST]
+    for group in range((at.n + DEEP - 1) // DEEP):
+        first = group * DEEP
+        memset(costs, 0, sizeof(costs))
+        memset(counts, 0, sizeof(counts))
+        for j in range(first, min(first + DEEP, at.n)):
+            label_j = job.b.label[at.j + j]
+            weight_j = (<const real *>job.b.weight)[at.j + j]
+            for l in range(size):
+                same = label[l] == label_j
+                pair_cost[Direct, real](&c, tile[j * size + l], same, &cost, &slope)
+                weight = weights[l] + weight_j
+                if Meeting is OwnTag:
+                    none = at.i + l == at.j + j
+                    cost = zero if none else cost
+                    slope = zero if none else slope
+                costs[l] += weight * cost
+                counts[l] += weight if cost > zero else zero
+                tile[j * size + l] = weight * slope
+        for l in range(at.lanes):
+            total += costs[l]
+            count += counts[l]
+    job.cost[at.i // SIDE] += share * total
+    job.counted[at.i // SIDE] += share * count
+
+
+# ---- tiles ---------------------------------------------------------------------------------
+
+
+cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const real *turned,
+                                 real *tile, Near *near) noexcept nogil:
+    """v of all pairs of a panel; returns how many of them are too near for products."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t width = job.width
+    cdef Py_ssize_t j, l, k, count = 0
+    cdef real zero = 0
+    cdef real closeness = <real>0.01
+    cdef real factor = <real>(-2 if job.distance else 1)
+    cdef real base_j, v, difference
+    cdef double exact
+    cdef int any_near = 0
+    cdef const real *x = <const real *>job.a.x + at.i * width
+    cdef const real *z = <const real *>job.b.x + at.j * width
+    cdef const real *base = <const real *>job.a.base + at.i
+    cdef const real *others = <const real *>job.b.base + at.j
+    if real is float:
+        fl_similaritiesf(at.n, job.dim, z, width, turned, tile)
+    else:
+        fl_similarities(at.n, job.dim, z, width, turned, tile)
+    if not job.distance:
+        for j in range(at.n):
+            base_j = others[j]
+            for l in range(size):
+                tile[j * size + l] += base[l] + base_j
+        return 0
+    for j in range(at.n):
+        base_j = others[j]
+        for l in range(size):
+            v = (base[l] + base_j) + factor * tile[j * size + l]
+            any_near |= v < closeness * (base[l] + base_j)
+            tile[j * size + l] = v
+    if not any_near:
+        return 0
+    for j in range(at.n):
+        for l in range(at.lanes):
+            if tile[j * size + l] < closeness * (base[l] + others[j]):
+                exact = 0
+                for k in range(job.dim):
+                    difference = x[l * width + k] - z[j * width + k]
+                    exact += <double>difference * difference
+                tile[j * size + l] = <real>exact
+                if not (at.own and at.i + l == at.j + j):
+                    near[count].j = <int>j
+                    near[count].l = <int>l
+                    count += 1
+    return count
+
+
+cdef inline void part_near(const BatchJob *job, const Place *at, real *tile, const Near *near,
+                           Py_ssize_t count) noexcept nogil:
+    """Take near pairs out of the tile; their part of both gradients comes from differences."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t width = job.width
+    cdef Py_ssize_t p, k
+    cdef real w, difference
+    cdef const real *x
+    cdef const real *z
+    cdef real *g
+    cdef real *h
+    for p in range(count):
+        w = tile[near[p].j * size + near[p].l]
+        tile[near[p].j * size + near[p].l] = 0
+        x = <const real *>job.a.x + (at.i + near[p].l) * width
+        z = <const real *>job.b.x + (at.j + near[p].j) * width
+        g = <real *>job.a.g + (at.i + near[p].l) * width
+        h = <real *>job.b.g + (at.j + near[p].j) * width
+        for k in range(job.dim):
+            difference = w * (x[k] - z[k])      # the gradient's sign turns in the end
+            g[k] -= difference
+        if not at.own and job.b.g != NULL:
+            for k in range(job.dim):
+                h[k] += w * (x[k] - z[k])
+
+
+cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
+                             real *columns) noexcept nogil:
+    """Sums of the tile by rows; what lies beyond the last row becomes 0."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real rows[MOST]
+    if at.lanes < size:
+        for j in range(at.n):
+            for l in range(at.lanes, size):
+                tile[j * size + l] = 0
+    memset(rows, 0, sizeof(rows))
+    for j in range(at.n):
+        for l in range(size):
+            rows[l] += tile[j * size + l]
+            columns[j * size + l] += tile[j * size + l]
+    for l in range(at.lanes):
+        job.a.rest[at.i + l] += rows[l]
+
+
+cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
+    return 1 if job.step == WEIGH else 2 if job.step == LARGEST else 3
+
+
+cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(column_kinds(job) * n * panel_size[real](0)):
+        columns[k] = <real>(-INFINITY if job.step == LARGEST else 0)
+
+
+cdef inline void fold_columns(const BatchJob *job, const Place *at, real *columns,
+                              Py_ssize_t lanes) noexcept nogil:
+    """Give the other side what the lanes hold for it."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l, k
+    cdef double total
+    for k in range(column_kinds(job)):
+        for j in range(at.j, at.j + at.n):
+            total = -INFINITY if job.step == LARGEST else 0
+            for l in range(lanes):
+                if job.step == LARGEST:
+                    total = max(total, <double>columns[l])
+                else:
+                    total += columns[l]
+            columns += size
+            if job.step == WEIGH:
+                job.b.rest[j] += total
+            elif job.step == LARGEST:
+                job.b.sums[k][j] = max(job.b.sums[k][j], total)
+            else:
+                job.b.sums[k][j] += total
+
+
+cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own, char *scratch,
+               real tag) noexcept nogil:
+    """All pairs of block `first` of side a with block `other` of side b."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t width = job.width
+    cdef Place at
+    cdef Py_ssize_t stop = min((first + 1) * SIDE, job.a.n)
+    cdef Py_ssize_t panels, panel, room, count, k
+    cdef bint both = not own and job.columns
+    cdef bint weigh = job.step == WEIGH and job.gradient
+    cdef real *turned = <real *>scratch
+    cdef real *columns = turned + size * job.dim
+    cdef real *tiles
+    cdef real *tile
+    cdef Near *near
+    at.own = own
+    at.j = other * SIDE
+    at.n = min(<Py_ssize_t>SIDE, job.b.n - at.j)
+    room = (at.n + ROWS - 1) // ROWS * ROWS
+    tiles = columns + 3 * SIDE * size
+    near = <Near *>(tiles + TILED * SIDE)
+    clear_columns[real](job, at.n, columns)
+    at.i = first * SIDE
+    while at.i < stop:
+        panels = min(<Py_ssize_t>TILED // size, (stop - at.i + size - 1) // size)
+        for panel in range(panels):
+            tile = tiles + panel * room * size
+            at.lanes = min(size, stop - at.i)
+            if both and at.lanes < size:
+                # the lanes of no row hold what must not be added
+                fold_columns[real](job, &at, columns, size)
+                clear_columns[real](job, at.n, columns)
+            if real is float:
+                fl_turnf(job.dim, <const float *>job.a.x + at.i * width, width, turned)
+                count = make_tile[float](job, &at, turned, tile, near)
+                job.loss.step32[job.step][2 * own + job.each](job.loss.parameters, job, &at, tile,
+                                                             columns, 0, 0)
+            else:
+                fl_turn(job.dim, <const double *>job.a.x + at.i * width, width, turned)
+                count = make_tile[double](job, &at, turned, tile, near)
+                job.loss.step64[job.step][2 * own + job.each](job.loss.parameters, job, &at, tile,
+                                                             columns, 0, 0)
+            if weigh:
+                if count:
+                    part_near[real](job, &at, tile, near, count)
+                sum_weights[real](job, &at, tile, columns)
+                if real is float:
+                    fl_add_rowsf(at.n, width, <const float *>job.b.x + at.j * width, width, tile,
+                                 <float *>job.a.g + at.i * width)
+                else:
+                    fl_add_rows(at.n, width, <const double *>job.b.x + at.j * width, width, tile,
+                                <double *>job.a.g + at.i * width)
+            at.i += size
+        if weigh and not own and job.b.g != NULL:
+            k = (at.i - panels * size) * width
+            if real is float:
+                fl_add_columnsf(panels, at.n, width, <const float *>job.a.x + k, width, tiles,
+                                <float *>job.b.g + at.j * width)
+            else:
+                fl_add_columns(panels, at.n, width, <const double *>job.a.x + k, width, tiles,
+                               <double *>job.b.g + at.j * width)
+    if both and (weigh or job.step != WEIGH):
+        fold_columns[real](job, &at, columns, at.lanes)
+
+
+cdef void meet_typed(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own,
+                     int thread) noexcept nogil:
+    if job.single:
+        meet[float](job, first, other, own, job.scratch + thread * job.scratch_size, 0)
+    else:
+        meet[double](job, first, other, own, job.scratch + thread * job.scratch_size, 0)
+
+
+cdef void run_batch(const BatchJob *job) noexcept nogil:
+    """All pairs, in rounds of meetings that share no block."""
+    cdef Py_ssize_t blocks_a = (job.a.n + SIDE - 1) // SIDE
+    cdef Py_ssize_t blocks_b = (job.b.n + SIDE - 1) // SIDE
+    cdef Py_ssize_t teams, round, pair, first, other
+    cdef int n_threads = <int>min(<Py_ssize_t>job.n_threads, blocks_a)
+    if job.symmetric:
+        for first in prange(blocks_a, schedule="dynamic", num_threads=n_threads):
+            meet_typed(job, first, first, True, threadid())
+        # one team stays in place, the others go round; an odd number gets a team without players
+        teams = blocks_a + blocks_a % 2
+        for round in range(teams - 1):
+            for pair in prange(teams // 2, schedule="dynamic", num_threads=n_threads):
+                first = (round + pair) % (teams - 1)
+                other = teams - 1 if pair == 0 else (round - pair + teams - 1) % (teams - 1)
+                if first < blocks_a and other < blocks_a:
+                    meet_typed(job, min(first, other), max(first, other), False, threadid())
+    else:
+        teams = max(blocks_a, blocks_b)
+        for round in range(teams):
+            for first in prange(blocks_a, schedule="dynamic", num_threads=n_threads):
+                other = (first + round) % teams
+                if other < blocks_b:
+                    meet_typed(job, first, other, False, threadid())
+
+
+def bind_exponent(Exponent parameters):
+    """The steps of a loss of sums of exponentials, and its parameters, as bytes of a BatchLoss."""
+    cdef BatchLoss loss
+    memset(&loss, 0, sizeof(BatchLoss))
+    loss.step32[LARGEST][0] = <Step32>find_largest[Exponent, float, OtherTag, CommonTag]
+    loss.step32[LARGEST][1] = <Step32>find_largest[Exponent, float, OtherTag, CommonTag]
+    loss.step32[LARGEST][2] = <Step32>find_largest[Exponent, float, OwnTag, CommonTag]
+    loss.step32[LARGEST][3] = <Step32>find_largest[Exponent, float, OwnTag, CommonTag]
+    loss.step32[SUM][0] = <Step32>add_exponentials[Exponent, float, OtherTag, CommonTag]
+    loss.step32[SUM][1] = <Step32>add_exponentials[Exponent, float, OtherTag, EachTag]
+    loss.step32[SUM][2] = <Step32>add_exponentials[Exponent, float, OwnTag, CommonTag]
+    loss.step32[SUM][3] = <Step32>add_exponentials[Exponent, float, OwnTag, EachTag]
+    loss.step32[WEIGH][0] = <Step32>weigh_exponentials[Exponent, float, OtherTag, CommonTag]
+    loss.step32[WEIGH][1] = <Step32>weigh_exponentials[Exponent, float, OtherTag, EachTag]
+    loss.step32[WEIGH][2] = <Step32>weigh_exponentials[Exponent, float, OwnTag, CommonTag]
+    loss.step32[WEIGH][3] = <Step32>weigh_exponentials[Exponent, float, OwnTag, EachTag]
+    loss.step64[LARGEST][0] = <Step64>find_largest[Exponent, double, OtherTag, CommonTag]
+    loss.step64[LARGEST][1] = <Step64>find_largest[Exponent, double, OtherTag, CommonTag]
+    loss.step64[LARGEST][2] = <Step64>find_largest[Exponent, double, OwnTag, CommonTag]
+    loss.step64[LARGEST][3] = <Step64>find_largest[Exponent, double, OwnTag, CommonTag]
+    loss.step64[SUM][0] = <Step64>add_exponentials[Exponent, double, OtherTag, CommonTag]
+    loss.step64[SUM][1] = <Step64>add_exponentials[Exponent, double, OtherTag, EachTag]
+    loss.step64[SUM][2] = <Step64>add_exponentials[Exponent, double, OwnTag, CommonTag]
+    loss.step64[SUM][3] = <Step64>add_exponentials[Exponent, double, OwnTag, EachTag]
+    loss.step64[WEIGH][0] = <Step64>weigh_exponentials[Exponent, double, OtherTag, CommonTag]
+    loss.step64[WEIGH][1] = <Step64>weigh_exponentials[Exponent, double, OtherTag, EachTag]
+    loss.step64[WEIGH][2] = <Step64>weigh_exponentials[Exponent, double, OwnTag, CommonTag]
+    loss.step64[WEIGH][3] = <Step64>weigh_exponentials[Exponent, double, OwnTag, EachTag]
+    memcpy(loss.parameters, &parameters, sizeof(Exponent))
+    return (<char *>&loss)[:sizeof(BatchLoss)]
+
+
+def bind_direct(Direct parameters):
+    """The step of a loss that is a sum over pairs, and its parameters, as bytes of a BatchLoss."""
+    cdef BatchLoss loss
+    memset(&loss, 0, sizeof(BatchLoss))
+    loss.step32[WEIGH][0] = <Step32>add_costs[Direct, float, OtherTag, CommonTag]
+    loss.step32[WEIGH][2] = <Step32>add_costs[Direct, float, OwnTag, CommonTag]
+    loss.step64[WEIGH][0] = <Step64>add_costs[Direct, double, OtherTag, CommonTag]
+    loss.step64[WEIGH][2] = <Step64>add_costs[Direct, double, OwnTag, CommonTag]
+    memcpy(loss.parameters, &parameters, sizeof(Direct))
+    return (<char *>&loss)[:sizeof(BatchLoss)]
+
+
+RUN_BATCH = PyCapsule_New(<void *>run_batch, "fastloss.run_batch", NULL)

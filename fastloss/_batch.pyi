@@ -1,0 +1,26 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def read_numbers(x: Any, name: str) -> NDArray[Any]: ...
+
+class Rows:
+    n: int
+    source: NDArray[Any]
+    sums: NDArray[Any]
+
+class Pairs:
+    a: Rows
+    b: Rows
+    def __init__(
+        self, x: NDArray[Any], labels: NDArray[Any], others: NDArray[Any] | None,
+        other_labels: NDArray[Any] | None, *, distance: bool, normalize: bool,
+        n_threads: int | None,
+    ) -> None: ...
+    def run(
+        self, loss: bytes, step: str, *, gradient: bool = ..., others: bool = ...,
+        columns: bool = ..., shift: Any = ..., factor: Any = ..., weight: Any = ...,
+        each: bool = ...,
+    ) -> tuple[float, float]: ...
+    def weight_sums(self) -> NDArray[Any]: ...
+    def gradient(self, rows: Rows, scale: float) -> tuple[NDArray[Any], float]: ...

@@ -1,0 +1,157 @@
+"""Parameters of losses: immutable, checked when a loss is built."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import field, fields, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Check = Callable[[str, Any], Any]
+P = TypeVar("P", bound="Parametrised")
+
+
+def number(
+    low: float = -math.inf, high: float = math.inf, *,
+    open_low: bool = False, open_high: bool = False,
+) -> Check:
+    """Return a check for a finite number from low to high, both included unless open."""
+    wanted = "a finite number"
+    if low > -math.inf:
+        wanted += f" {'>' if open_low else '>='} {low:g}"
+    if high < math.inf:
+        wanted += f" and {'<' if open_high else '<='} {high:g}"
+
+    def check(name: str, value: Any) -> float:
+        if not isinstance(value, bool) and isinstance(value, numbers.Real):
+            try:
+                x = float(value)
+            except OverflowError:  # an integer beyond every float
+                x = math.inf
+            if (math.isfinite(x) and low <= x <= high
+                    and not (open_low and x == low) and not (open_high and x == high)):
+                return x
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+    return check
+
+
+def outside(low: float, high: float) -> Check:
+    """Return a check for a finite number that is not between low and high."""
+    check_number = number()
+
+    def check(name: str, value: Any) -> float:
+        try:
+            x: float = check_number(name, value)
+        except ValueError:
+            x = math.nan
+        if x <= low or x >= high:
+            return x
+        raise ValueError(
+            f"{name} must be a finite number <= {low:g} or >= {high:g}, got {value!r}")
+
+    return check
+
+
+def choice(*options: Any) -> Check:
+    """Return a check for one of some values."""
+    listed = ", ".join(repr(option) for option in options[:-1]) + f" or {options[-1]!r}"
+
+    def check(name: str, value: Any) -> Any:
+        for option in options:
+            kind = numbers.Real if isinstance(option, numbers.Real) else type(option)
+            if not isinstance(value, bool) and isinstance(value, kind) and value == option:
+                return option
+        raise ValueError(f"{name} must be {listed}, got {value!r}")
+
+    return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check for a bool."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def either(special: Any, check: Check) -> Check:
+    """Return a check for one special value, or whatever `check` takes."""
+
+    def check_either(name: str, value: Any) -> Any:
+        if value is special or (isinstance(special, str) and isinstance(value, str)
+                                and value == special):
+            return special
+        try:
+            return check(name, value)
+        except ValueError as error:
+            message = str(error).replace("must be", f"must be {special!r} or", 1)
+            raise ValueError(message) from None
+
+    return check_either
+
+
+def parameter(default: Any, check: Check) -> Any:
+    """Declare a parameter of a loss: a dataclass field with its check."""
+    return field(default=default, metadata={"check": check})
+
+
+class Parametrised:
+    """Base of frozen keyword-only dataclasses whose fields are made by `parameter`."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            value = item.metadata["check"](item.name, getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        object.__setattr__(self, "_kernel", self._make_kernel())
+
+    def _make_kernel(self) -> Any:
+        """Return what the kernels need of the parameters."""
+        raise TypeError(f"{type(self).__name__} is no loss of its own")
+
+    def _parameters(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self._parameters()), ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a loss like this one with some parameters changed.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no such parameter.
+        ValueError
+            If a value is not valid for its parameter.
+        """
+        for name in changes:
+            if name not in self._parameters():
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}; "
+                                f"it has {', '.join(self._parameters())}")
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+def shared(cls: type[P], *values: Any) -> P:
+    """Return ``cls`` with these values of its fields, in order, from a cache.
+
+    The functions build their loss on every call; a loss is immutable, so one will do.
+    """
+    try:
+        return _shared(cls, *values)  # type: ignore[arg-type, return-value]
+    except TypeError:  # an unhashable value: let the parameter's check name it
+        return _build(cls, *values)  # type: ignore[return-value]
+
+
+def _build(cls: type[Parametrised], *values: Any) -> Parametrised:
+    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    return cls(**dict(zip(names, values, strict=True)))
+
+
+_shared = lru_cache(maxsize=256, typed=True)(_build)

@@ -1,0 +1,378 @@
+"""What the losses of all pairs of rows share: what they read, and how they are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastloss import _batch
+from fastloss._level import kernels
+from fastloss._parameters import Parametrised, choice
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+Reduction = Literal["mean", "mean_nonzero", "sum"]
+REDUCTION = choice("mean", "mean_nonzero", "sum")
+
+
+def rows_of(name: str, value: Any) -> Array:
+    """Return rows of numbers, of a type that is computed in, contiguous."""
+    array: Array = _batch.read_numbers(value, name)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must have two dimensions, rows and components, got shape {array.shape}")
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.ascontiguousarray(array, np.float32 if single else np.float64)
+
+
+def side_by_side(first: str, x: Array, second: str, z: Array) -> tuple[Array, Array]:
+    """Return two sides' rows in one type, the wider; they must be equally long."""
+    if x.shape[1] != z.shape[1]:
+        raise ValueError(f"rows of {first} and {second} must be equally long, got shapes "
+                         f"{x.shape} and {z.shape}")
+    dtype = np.result_type(x, z)
+    return x.astype(dtype, copy=False), z.astype(dtype, copy=False)
+
+
+def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
+    """Return labels of rows: integers or strings, one each."""
+    labels = np.asarray(value)
+    if labels.ndim != 1 or labels.shape[0] != n:
+        raise ValueError(f"{name} must hold one label for each row of {rows_name}, shape ({n},), "
+                         f"got {labels.shape}")
+    if labels.dtype.kind not in "biuUSOT" and labels.size:
+        raise TypeError(f"{name} must hold integers or strings, got dtype {labels.dtype}")
+    return labels
+
+
+def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
+    """Return numbers for labels, equal where those are, and how many there may be."""
+    if all(side.dtype.kind in "bu" or (side.dtype.kind == "i" and side.size and side.min() >= 0)
+           for side in sides if side.size):
+        most = max((int(side.max()) for side in sides if side.size), default=0)
+        if most < 4 * sum(side.size for side in sides) + 1024:
+            return [side.astype(np.int32) for side in sides], most + 1
+    try:
+        found, codes = np.unique(np.concatenate(sides), return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
+                        f"other: {error}") from error
+    codes = codes.astype(np.int32)
+    return np.split(codes, np.cumsum([side.size for side in sides])[:-1]), found.size
+
+
+def read_weights(value: Any, rows_name: str, n: int) -> Array | None:
+    """Return weights of anchors in float64, or None."""
+    if value is None:
+        return None
+    weights: Array = _batch.read_numbers(value, "sample_weight")
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must hold a weight for each row of {rows_name}, shape "
+                         f"({n},), got {weights.shape}")
+    return weights.astype(np.float64)
+
+
+class Batch(NamedTuple):
+    """Both sides of all pairs."""
+
+    pairs: Any
+    weights: Array | None         # of anchors
+    same: Array                   # how many of the other rows are of each anchor's class
+    different: Array
+    symmetric: bool               # one batch with itself
+
+    def weigh(self, per_row: Array) -> Array:
+        """Return numbers per anchor times their weights."""
+        return per_row if self.weights is None else per_row * self.weights
+
+
+class Terms(NamedTuple):
+    """What a pass over all pairs came to."""
+
+    total: float                  # weighted sum of the terms
+    weight: float                 # of the terms
+    nonzero: float                # of those that are not 0
+    per_sum: float = 1.0          # what `total` times is the sum over each term once
+
+
+def make_batch(
+    x: Array, codes: Array, n_codes: int, others: Array | None, other_codes: Array | None,
+    weights: Array | None, *, distance: bool, normalize: bool, n_threads: int | None,
+) -> Batch:
+    """Pack the rows of one or two sides."""
+    theirs = codes if other_codes is None else other_codes
+    same = np.bincount(theirs, minlength=n_codes)[codes].astype(np.float64)
+    different = theirs.size - same
+    if others is None:
+        same -= 1.0
+    pairs = _batch.Pairs(x, codes, others, other_codes, distance=distance, normalize=normalize,
+                         n_threads=n_threads)
+    return Batch(pairs, weights, same, different, others is None)
+
+
+class EmbeddingLoss(Parametrised):
+    """Base of losses of all pairs of the rows of a batch, or of two batches.
+
+    Subclasses say what the two sides are, and what they come to: `_terms`.
+    """
+
+    reduction: Reduction
+    _kernel: bytes
+
+    def _bind(self) -> tuple[str, str, dict[str, float]]:
+        """Return the kind of the kernel, its name there, and its parameters."""
+        raise TypeError(f"{type(self).__name__} is no loss of its own")
+
+    def _make_kernel(self) -> bytes:
+        kind, name, parameters = self._bind()
+        made: bytes = getattr(kernels, f"bind_{kind}")[name](parameters)
+        return made
+
+    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
+        raise NotImplementedError
+
+    def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
+        """Return the derivatives of the value by parameters that can be learned."""
+        return {}
+
+    def _divisor(self, terms: Terms) -> float:
+        if self.reduction == "sum":
+            return 1.0 / terms.per_sum
+        return terms.weight if self.reduction == "mean" else terms.nonzero
+
+    def _reduce(self, terms: Terms) -> float:
+        divisor = self._divisor(terms)
+        return terms.total / divisor if divisor != 0 else terms.total * 0.0
+
+    def _evaluate(
+        self, batch: Batch, others: bool, parameters: bool
+    ) -> tuple[float, list[Array], dict[str, float]]:
+        terms = self._terms(batch, True, others)
+        divisor = self._divisor(terms)
+        scale = 1.0 / divisor if divisor != 0 else 0.0
+        sides = [batch.pairs.a]
+        if others and not batch.symmetric:
+            sides.append(batch.pairs.b)
+        grads, along = zip(*(batch.pairs.gradient(side, scale) for side in sides), strict=True)
+        learned = {}
+        if parameters:
+            learned = self._learned(terms, batch, scale, along[0] / (1 + batch.symmetric))
+        return self._reduce(terms), list(grads), learned
+
+
+class LabelLoss(EmbeddingLoss):
+    """Base of losses of one batch with labels."""
+
+    normalize: bool
+    _distance = False
+
+    def _scaled(self) -> bool:
+        return self.normalize
+
+    def _batch(
+        self, embeddings: Any, labels: Any, sample_weight: Any, refs: Any, ref_labels: Any,
+        n_threads: int | None,
+    ) -> Batch:
+        x = rows_of("embeddings", embeddings)
+        y = read_labels("labels", labels, "embeddings", x.shape[0])
+        weights = read_weights(sample_weight, "embeddings", x.shape[0])
+        if (refs is None) != (ref_labels is None):
+            missing = "refs" if refs is None else "ref_labels"
+            raise ValueError(f"refs and ref_labels go together, but {missing} is missing")
+        others = other_codes = None
+        if refs is None:
+            (codes,), count = number_labels("labels", y)
+        else:
+            others = rows_of("refs", refs)
+            x, others = side_by_side("embeddings", x, "refs", others)
+            theirs = read_labels("ref_labels", ref_labels, "refs", others.shape[0])
+            (codes, other_codes), count = number_labels("labels and ref_labels", y, theirs)
+        return make_batch(x, codes, count, others, other_codes, weights, distance=self._distance,
+                          normalize=self._scaled(), n_threads=n_threads)
+
+    def __call__(
+        self, embeddings: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the value of the loss; see `value`."""
+        return self.value(embeddings, labels, sample_weight)
+
+    def value(
+        self,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        refs: ArrayLike | None = None,
+        ref_labels: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> float:
+        """Return the value of the loss.
+
+        Parameters
+        ----------
+        embeddings : array_like (n, d) of real numbers
+            The rows. float32 and float16 are computed in float32, all else in float64.
+        labels : array_like (n,) of integers or strings
+            Classes of the rows, compared for equality.
+        sample_weight : array_like (n,) of real numbers, optional
+            Weights of the rows as anchors.
+        refs, ref_labels : array_like (m, d) and (m,), optional
+            Rows to compare with, such as those of earlier batches, in place of the batch itself.
+        n_threads : int, optional
+            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+
+        Returns
+        -------
+        float
+            Summed in float64; 0 if no term counts.
+
+        Raises
+        ------
+        TypeError
+            If embeddings are no real numbers, or labels neither integers nor strings.
+        ValueError
+            If shapes do not fit, `refs` comes without `ref_labels`, or `n_threads` is less than 1.
+        """
+        batch = self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads)
+        return self._reduce(self._terms(batch, False, False))
+
+    def value_and_grad(
+        self,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        refs: ArrayLike | None = None,
+        ref_labels: ArrayLike | None = None,
+        ref_grad: bool = True,
+        parameters: bool = False,
+        n_threads: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Return the value and its gradient by the rows.
+
+        Arguments and errors are those of `value`.
+
+        Parameters
+        ----------
+        embeddings, labels, sample_weight, refs, ref_labels, n_threads
+            See `value`.
+        ref_grad : bool, default True
+            Whether a gradient by `refs` is wanted too.
+        parameters : bool, default False
+            Whether derivatives by parameters that can be learned are wanted too.
+
+        Returns
+        -------
+        value : float
+        grad : ndarray (n, d), or a pair of it and one (m, d) by `refs`
+            Of the type of the computation.
+        learned : dict of float
+            Only with `parameters`: derivatives of the value, by the names of the parameters.
+        """
+        batch = self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads)
+        value, grads, learned = self._evaluate(batch, ref_grad, parameters)
+        grad = grads[0] if len(grads) == 1 else tuple(grads)
+        return (value, grad, learned) if parameters else (value, grad)
+
+
+class TwoSidedLoss(EmbeddingLoss):
+    """Base of losses of two batches whose rows belong to each other, one by one."""
+
+    normalize: bool
+    _names = ("queries", "keys")
+
+    def _batch(self, first: Any, second: Any, sample_weight: Any, n_threads: int | None) -> Batch:
+        a = rows_of(self._names[0], first)
+        b = rows_of(self._names[1], second)
+        a, b = side_by_side(self._names[0], a, self._names[1], b)
+        if a.shape[0] != b.shape[0]:
+            raise ValueError(f"{self._names[0]} and {self._names[1]} must have a row for each "
+                             f"other, got shapes {a.shape} and {b.shape}")
+        weights = read_weights(sample_weight, self._names[0], a.shape[0])
+        return self._meet(a, b, weights, n_threads)
+
+    def _meet(self, a: Array, b: Array, weights: Array | None, n_threads: int | None) -> Batch:
+        codes = np.arange(a.shape[0], dtype=np.int32)
+        return make_batch(a, codes, codes.size, b, codes, weights, distance=False,
+                          normalize=self.normalize, n_threads=n_threads)
+
+    def __call__(
+        self, queries: ArrayLike, keys: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the value of the loss; see `value`."""
+        return self.value(queries, keys, sample_weight)
+
+    def value(
+        self,
+        queries: ArrayLike,
+        keys: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> float:
+        """Return the value of the loss.
+
+        Parameters
+        ----------
+        queries, keys : array_like (n, d) of real numbers
+            Rows that belong to each other, one by one. float32 and float16 are computed in
+            float32, all else, and a mix with anything else, in float64.
+        sample_weight : array_like (n,) of real numbers, optional
+            Weights of the rows as anchors.
+        n_threads : int, optional
+            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+
+        Returns
+        -------
+        float
+            Summed in float64; 0 if no term counts.
+
+        Raises
+        ------
+        TypeError
+            If the rows are no real numbers.
+        ValueError
+            If shapes do not fit, or `n_threads` is less than 1.
+        """
+        batch = self._batch(queries, keys, sample_weight, n_threads)
+        return self._reduce(self._terms(batch, False, False))
+
+    def value_and_grad(
+        self,
+        queries: ArrayLike,
+        keys: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        parameters: bool = False,
+        n_threads: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Return the value and its gradients by the rows of both sides.
+
+        Arguments and errors are those of `value`.
+
+        Parameters
+        ----------
+        queries, keys, sample_weight, n_threads
+            See `value`.
+        parameters : bool, default False
+            Whether derivatives by parameters that can be learned are wanted too.
+
+        Returns
+        -------
+        value : float
+        grads : pair of ndarray (n, d)
+            By `queries` and by `keys`, of the type of the computation.
+        learned : dict of float
+            Only with `parameters`: derivatives of the value, by the names of the parameters.
+        """
+        batch = self._batch(queries, keys, sample_weight, n_threads)
+        value, grads, learned = self._evaluate(batch, True, parameters)
+        both = self._split(grads)
+        return (value, both, learned) if parameters else (value, both)
+
+    def _split(self, grads: list[Array]) -> tuple[Array, ...]:
+        return tuple(grads)
