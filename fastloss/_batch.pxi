@@ -21,13 +21,13 @@ cdef extern from "_tile.h" nogil:
         PANELF "FL_PANELF"
         PANELD "FL_PANEL"
     void fl_similaritiesf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
-                          const float *turned, float *tile)
+                          const float *turned, float *out, Py_ssize_t pitch)
     void fl_similarities(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
-                         const double *turned, double *tile)
-    void fl_add_rowsf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
-                      const float *tile, float *g)
-    void fl_add_rows(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
-                     const double *tile, double *g)
+                         const double *turned, double *out, Py_ssize_t pitch)
+    void fl_add_rowsf(Py_ssize_t count, Py_ssize_t n, Py_ssize_t dim, const float *x,
+                      Py_ssize_t width, const float *a, Py_ssize_t row, Py_ssize_t step, float *g)
+    void fl_add_rows(Py_ssize_t count, Py_ssize_t n, Py_ssize_t dim, const double *x,
+                     Py_ssize_t width, const double *a, Py_ssize_t row, Py_ssize_t step, double *g)
     void fl_add_columnsf(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const float *x,
                          Py_ssize_t width, const float *tiles, float *g)
     void fl_add_columns(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const double *x,
@@ -261,9 +261,9 @@ cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const rea
     cdef const real *base = <const real *>job.a.base + at.i
     cdef const real *others = <const real *>job.b.base + at.j
     if real is float:
-        fl_similaritiesf(at.n, job.dim, z, width, turned, tile)
+        fl_similaritiesf(at.n, job.dim, z, width, turned, tile, size)
     else:
-        fl_similarities(at.n, job.dim, z, width, turned, tile)
+        fl_similarities(at.n, job.dim, z, width, turned, tile, size)
     if not job.distance:
         for j in range(at.n):
             base_j = others[j]
@@ -418,11 +418,11 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
                     part_near[real](job, &at, tile, near, count)
                 sum_weights[real](job, &at, tile, columns)
                 if real is float:
-                    fl_add_rowsf(at.n, width, <const float *>job.b.x + at.j * width, width, tile,
-                                 <float *>job.a.g + at.i * width)
+                    fl_add_rowsf(size, at.n, width, <const float *>job.b.x + at.j * width, width,
+                                 tile, 1, PANELF, <float *>job.a.g + at.i * width)
                 else:
-                    fl_add_rows(at.n, width, <const double *>job.b.x + at.j * width, width, tile,
-                                <double *>job.a.g + at.i * width)
+                    fl_add_rows(size, at.n, width, <const double *>job.b.x + at.j * width, width,
+                                tile, 1, PANELD, <double *>job.a.g + at.i * width)
             at.i += size
         if weigh and not own and job.b.g != NULL:
             k = (at.i - panels * size) * width

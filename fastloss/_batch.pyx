@@ -15,8 +15,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastloss._arrays cimport check_dtype, read
-from fastloss._job cimport (LARGEST, MOST, SIDE, SUM, TILED, WEIGH, BatchJob, BatchLoss,
-                            BatchRunner, BatchSide, Near)
+from fastloss._job cimport (ALL, HARDEST, LARGEST, MOST, SEMI_HARD, SIDE, SUM, TILED, WEIGH,
+                            BatchJob, BatchLoss, BatchRunner, BatchSide, Entry, Near, TripletJob,
+                            TripletRunner)
 from fastloss._math cimport real
 from fastloss._threads cimport team_size
 
@@ -27,7 +28,11 @@ cnp.import_array()
 cdef BatchRunner run_batch = <BatchRunner>PyCapsule_GetPointer(kernels.RUN_BATCH,
                                                                "fastloss.run_batch")
 
+cdef TripletRunner run_triplets = <TripletRunner>PyCapsule_GetPointer(kernels.RUN_TRIPLETS,
+                                                                      "fastloss.run_triplets")
+
 cdef enum:
+    KEPT = 1 << 22     # bytes of rows of weights and lists of pairs kept at a time, about
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
 
 
@@ -322,6 +327,78 @@ cdef class Pairs:
             run_batch(&job)
         free(block)
         return float(np.sum(cost)), float(np.sum(counted))
+
+    def triplets(self, str mining, double margin, bint soft, str distance, *, bint gradient,
+                 bint others, weight):
+        """Mine triplets of each row of side a, and make sums for gradients.
+
+        Returns
+        -------
+        cost, terms, nonzero : float
+            Weighted sums over anchors: of costs, of how many terms there are, of those not 0.
+        """
+        cdef TripletJob job
+        cdef list keep = []
+        cdef Py_ssize_t size = 4 if self.single else 8
+        cdef Py_ssize_t most, anchor
+        cdef double[::1] cost = np.zeros(self.a.n + 1)
+        cdef double[::1] terms = np.zeros(self.a.n + 1)
+        cdef double[::1] nonzero = np.zeros(self.a.n + 1)
+        cdef Rows rows
+        theirs = self.b.labels[:self.b.n]
+        classes = int(max(self.a.labels.max(initial=0), self.b.labels.max(initial=0))) + 1
+        sizes = np.bincount(theirs, minlength=classes)
+        cdef Py_ssize_t[::1] members = np.append(np.argsort(theirs, kind="stable"), 0)
+        cdef Py_ssize_t[::1] starts = np.append(0, np.cumsum(sizes))
+        none = (0, 0, 0)
+        for rows in (self.a, self.b):
+            rows.sums = np.zeros((3, padded(rows.n) + 1))
+            rows.rest = np.zeros(padded(rows.n) + 1)
+            rows.g = None
+        if gradient:
+            self.a.g = zeros((padded(self.a.n), self.width), self.dtype)
+            if others and not self.symmetric:
+                self.b.g = zeros((padded(self.b.n), self.width), self.dtype)
+        self.describe(&job.a, self.a, keep, none, none, weight)
+        if self.symmetric:
+            job.b = job.a
+        else:
+            self.describe(&job.b, self.b, keep, none, none, 0)
+        job.single = self.single
+        job.symmetric = self.symmetric
+        job.gradient = gradient
+        job.others = self.symmetric or others
+        job.euclidean = distance == "euclidean"
+        job.factor = 0.5 if distance == "cosine" else 1
+        job.soft = soft
+        job.margin = margin
+        job.mining = {"hard": HARDEST, "semi-hard": SEMI_HARD, "all": ALL}[mining]
+        job.dim = self.dim
+        job.width = self.width
+        job.pitch = padded(self.b.n)
+        most = int(sizes.max())
+        job.room = 2 if mining == "hard" else 2 * most if mining == "semi-hard" else most + self.b.n
+        anchor = job.room * sizeof(Entry) + (job.pitch * size if mining == "all" else 0)
+        job.together = padded(min(max(<Py_ssize_t>1, KEPT // anchor), self.a.n))
+        job.n_threads = <int>max(1, min(self.n_threads, job.together // MOST))
+        job.members = &members[0]
+        job.starts = &starts[0]
+        job.cost = &cost[0]
+        job.terms = &terms[0]
+        job.nonzero = &nonzero[0]
+        weights = np.empty((job.together if mining == "all" else 1) * job.pitch, self.dtype)
+        entries = np.empty(job.together * job.room * sizeof(Entry), np.uint8)
+        counts = np.zeros(job.together, np.intp)
+        job.weights = cnp.PyArray_BYTES(<cnp.ndarray>weights)
+        job.entries = <Entry *>cnp.PyArray_DATA(<cnp.ndarray>entries)
+        job.counts = <Py_ssize_t *>cnp.PyArray_DATA(<cnp.ndarray>counts)
+        job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
+        job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
+        scratch = np.empty(job.scratch_size * job.n_threads, np.uint8)
+        job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)
+        with nogil:
+            run_triplets(&job)
+        return float(np.sum(cost)), float(np.sum(terms)), float(np.sum(nonzero))
 
     def weight_sums(self):
         """The sum of weights of pairs of each row of the first side, of the last pass."""

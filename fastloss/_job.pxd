@@ -181,3 +181,46 @@ ctypedef struct BatchLoss:
     double parameters[12]
 
 ctypedef void (*BatchRunner)(const BatchJob *job) noexcept nogil
+
+# Which triplets count.
+cdef enum:
+    HARDEST            # of an anchor, the farthest positive and the closest negative
+    SEMI_HARD          # of a positive, the closest negative farther away, else the farthest
+    ALL
+
+# A weight of a pair: the derivative of the value by the square of its distance.
+ctypedef struct Entry:
+    Py_ssize_t j
+    double weight
+
+# Triplets of anchors of side a with positives and negatives of side b.
+ctypedef struct TripletJob:
+    bint single
+    bint symmetric
+    bint gradient
+    bint others                    # whether a gradient by side b is wanted
+    bint euclidean                 # distances, else squares times `factor`
+    double factor
+    bint soft                      # softplus(d_ap - d_an), else [d_ap - d_an + margin]+
+    double margin
+    int mining
+    int n_threads
+    Py_ssize_t dim
+    Py_ssize_t width
+    Py_ssize_t pitch               # of rows of numbers of each of b's rows
+    Py_ssize_t together            # anchors whose rows of weights are kept; whole blocks of MOST
+    Py_ssize_t room                # entries of an anchor
+    BatchSide a
+    BatchSide b
+    const Py_ssize_t *members      # b's rows, class by class, in order
+    const Py_ssize_t *starts       # where a class begins there
+    double *cost                   # of each anchor
+    double *terms
+    double *nonzero
+    char *weights                  # `together` rows of `pitch`
+    Entry *entries                 # `together` times `room`
+    Py_ssize_t *counts
+    char *scratch
+    Py_ssize_t scratch_size
+
+ctypedef void (*TripletRunner)(const TripletJob *job) noexcept nogil

@@ -162,19 +162,34 @@ FL_INLINE float fl_logf(float x)
 /* (log((1 + v) / (1 - v)) - 2 v) / v in z = v^2 <= 0.1: the series 2 z/3 + 2 z^2/5 + ... */
 FL_INLINE float fl_artanh_tailf(float z)
 {
-    int k;
-    float r = 0.0f;
-    for (k = 8; k > 0; k--)
-        r = FL_FMAF(r, z, (float)(2.0 / (2 * k + 1)));
+    float r = 2.0f / 17.0f;
+    r = FL_FMAF(r, z, 2.0f / 15.0f);
+    r = FL_FMAF(r, z, 2.0f / 13.0f);
+    r = FL_FMAF(r, z, 2.0f / 11.0f);
+    r = FL_FMAF(r, z, 2.0f / 9.0f);
+    r = FL_FMAF(r, z, 2.0f / 7.0f);
+    r = FL_FMAF(r, z, 2.0f / 5.0f);
+    r = FL_FMAF(r, z, 2.0f / 3.0f);
     return r * z;
 }
 
 FL_INLINE double fl_artanh_tail(double z)
 {
-    int k;
-    double r = 0.0;
-    for (k = 15; k > 0; k--)
-        r = FL_FMA(r, z, 2.0 / (2 * k + 1));
+    double r = 2.0 / 31.0;
+    r = FL_FMA(r, z, 2.0 / 29.0);
+    r = FL_FMA(r, z, 2.0 / 27.0);
+    r = FL_FMA(r, z, 2.0 / 25.0);
+    r = FL_FMA(r, z, 2.0 / 23.0);
+    r = FL_FMA(r, z, 2.0 / 21.0);
+    r = FL_FMA(r, z, 2.0 / 19.0);
+    r = FL_FMA(r, z, 2.0 / 17.0);
+    r = FL_FMA(r, z, 2.0 / 15.0);
+    r = FL_FMA(r, z, 2.0 / 13.0);
+    r = FL_FMA(r, z, 2.0 / 11.0);
+    r = FL_FMA(r, z, 2.0 / 9.0);
+    r = FL_FMA(r, z, 2.0 / 7.0);
+    r = FL_FMA(r, z, 2.0 / 5.0);
+    r = FL_FMA(r, z, 2.0 / 3.0);
     return r * z;
 }
 

@@ -98,10 +98,11 @@
 /* FL_DEFINE_TILE makes, for one type:
  *
  * multiply_add  sums[m][v] += sum over k < n of a[m row + k step] times vector v of b + k width.
- * similarities  tile(j, l) = <row j of x, row l of the panel>, rows of x being `width` apart and
- *               the panel turned: its element k of row l is at turned[k PANEL + l]. n is padded up
- *               to a multiple of ROWS: x has those rows, and the tile room for them.
- * add_rows      row l of g += sum over j of tile(j, l) times row j of x, for a whole panel.
+ * similarities  <row j of x, row l of the panel> to out[j pitch + l], rows of x being `width` apart
+ *               and the panel turned: its element k of row l is at turned[k PANEL + l]. n is padded
+ *               up to a multiple of ROWS: x has those rows, and `out` room for them.
+ * add_rows      row m of g += sum over j < n of a[m row + j step] times row j of x, for m < count,
+ *               a multiple of ROWS.
  * add_columns   row j of g += sum over the rows l of `panels` panels, whose tiles lie n PANEL apart
  *               from each other and whose rows are x, of tile(j, l) times row l; n padded alike.
  * turn          makes `turned` of PANEL rows.
@@ -147,7 +148,7 @@ FL_ALWAYS void fl_store##suffix(real *g, ptrdiff_t width, VECTOR sums[FL_ROWS][F
 }                                                                                                  \
                                                                                                    \
 static void fl_similarities##suffix(ptrdiff_t n, ptrdiff_t dim, const real *x, ptrdiff_t width,    \
-                                    const real *turned, real *tile)                                \
+                                    const real *turned, real *out, ptrdiff_t pitch)                \
 {                                                                                                  \
     VECTOR sums[FL_ROWS][FL_VECTORS];                                                              \
     ptrdiff_t j;                                                                                   \
@@ -157,20 +158,21 @@ static void fl_similarities##suffix(ptrdiff_t n, ptrdiff_t dim, const real *x, p
         for (m = 0; m < FL_ROWS; m++)                                                              \
             sums[m][0] = sums[m][1] = SPREAD(0);                                                   \
         fl_multiply_add##suffix(dim, x + j * width, width, 1, turned, PANEL, sums);                \
-        fl_store##suffix(tile + j * PANEL, PANEL, sums);                                           \
+        fl_store##suffix(out + j * pitch, pitch, sums);                                            \
     }                                                                                              \
 }                                                                                                  \
                                                                                                    \
-static void fl_add_rows##suffix(ptrdiff_t n, ptrdiff_t dim, const real *x, ptrdiff_t width,        \
-                                const real *tile, real *g)                                         \
+FL_ALWAYS void fl_add_rows##suffix(ptrdiff_t count, ptrdiff_t n, ptrdiff_t dim, const real *x,     \
+                                   ptrdiff_t width, const real *a, ptrdiff_t row, ptrdiff_t step,  \
+                                   real *g)                                                        \
 {                                                                                                  \
     VECTOR sums[FL_ROWS][FL_VECTORS];                                                              \
-    ptrdiff_t c, l;                                                                                \
+    ptrdiff_t c, m;                                                                                \
     for (c = 0; c < dim; c += PANEL)                                                               \
-        for (l = 0; l < PANEL; l += FL_ROWS) {                                                     \
-            fl_load##suffix(g + l * width + c, width, sums);                                       \
-            fl_multiply_add##suffix(n, tile + l, 1, PANEL, x + c, width, sums);                    \
-            fl_store##suffix(g + l * width + c, width, sums);                                      \
+        for (m = 0; m < count; m += FL_ROWS) {                                                     \
+            fl_load##suffix(g + m * width + c, width, sums);                                       \
+            fl_multiply_add##suffix(n, a + m * row, row, step, x + c, width, sums);                \
+            fl_store##suffix(g + m * width + c, width, sums);                                      \
         }                                                                                          \
 }                                                                                                  \
                                                                                                    \

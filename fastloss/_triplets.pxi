@@ -1,0 +1,378 @@
+"""Losses of triplets, mined anchor by anchor.
+
+Part of `_kernels.pyx`.
+
+Of each block of anchors all distances are made, one row per anchor. What a row is worth goes two
+ways into the gradient: few pairs as a list of differences, one by one, many as a row of weights,
+by products. Blocks are worked on side by side; what they add to rows that are not theirs is added
+afterwards, in an order that does not depend on threads.
+"""
+from fastloss._job cimport ALL, HARDEST, SEMI_HARD, Entry, TripletJob
+from fastloss._math cimport log1p_unit, magnitude, sqrt_
+
+# Types that stand for what a triplet costs.
+cdef enum HingeTag:
+    HINGE_TAG
+cdef enum SoftplusTag:
+    SOFTPLUS_TAG
+
+ctypedef fused Edge:
+    HingeTag
+    SoftplusTag
+
+
+cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
+    cdef real lanes[LANES]
+    cdef real found = -INFINITY
+    cdef Py_ssize_t i, k
+    for k in range(LANES):
+        lanes[k] = found
+    for i in range(n // LANES):
+        for k in range(LANES):
+            lanes[k] = x[i * LANES + k] if x[i * LANES + k] > lanes[k] else lanes[k]
+    for k in range(LANES):
+        found = lanes[k] if lanes[k] > found else found
+    for i in range(n // LANES * LANES, n):
+        found = x[i] if x[i] > found else found
+    return found
+
+
+cdef inline real least_above(Py_ssize_t n, const real *x, real bound) noexcept nogil:
+    """The least of the numbers that are more than a bound; inf if there is none."""
+    cdef real lanes[LANES]
+    cdef real none = INFINITY
+    cdef real found = none
+    cdef real v
+    cdef Py_ssize_t i, k
+    for k in range(LANES):
+        lanes[k] = none
+    for i in range(n // LANES):
+        for k in range(LANES):
+            v = x[i * LANES + k]
+            v = v if v > bound else none
+            lanes[k] = v if v < lanes[k] else lanes[k]
+    for k in range(LANES):
+        found = lanes[k] if lanes[k] < found else found
+    for i in range(n // LANES * LANES, n):
+        found = x[i] if (x[i] > bound) & (x[i] < found) else found
+    return found
+
+
+cdef inline Py_ssize_t first_equal(Py_ssize_t n, const real *x, real v) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if x[i] == v:
+            return i
+    return -1
+
+
+cdef inline void triplet_cost(real x, real margin, real *cost, real *slope,
+                              Edge edge) noexcept nogil:
+    """Cost of x = d_ap - d_an, and its derivative."""
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real excess, e
+    if Edge is SoftplusTag:
+        e = exp_negative(-magnitude(x))
+        cost[0] = (zero if x <= zero else x) + log1p_unit(e)
+        slope[0] = (one if x > zero else e) / (one + e)
+    else:
+        excess = x + margin
+        cost[0] = zero if excess <= zero else excess
+        slope[0] = one if excess > zero else zero
+
+
+cdef inline void one_triplet(const TripletJob *job, real x, real *cost,
+                             real *slope) noexcept nogil:
+    if job.soft:
+        triplet_cost[real, SoftplusTag](x, 0, cost, slope, SOFTPLUS_TAG)
+    else:
+        triplet_cost[real, HingeTag](x, <real>job.margin, cost, slope, HINGE_TAG)
+
+
+cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real *negatives,
+                           real *weights, double *count, double *total,
+                           Edge edge) noexcept nogil:
+    """Costs of all negatives with one positive; returns the derivative by the latter's distance."""
+    cdef real costs[LANES]
+    cdef real counts[LANES]
+    cdef real slopes[LANES]
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real inf = INFINITY
+    cdef real cost, slope
+    cdef double slope_sum = 0
+    cdef Py_ssize_t i, k, j
+    for k in range(LANES):
+        costs[k] = counts[k] = slopes[k] = 0
+    for i in range(n // LANES):
+        for k in range(LANES):
+            triplet_cost[real, Edge](positive - negatives[i * LANES + k], margin, &cost, &slope,
+                                     edge)
+            costs[k] += cost
+            slopes[k] += slope
+            # a softplus is 0 by rounding only
+            counts[k] += one if (slope > zero if Edge is HingeTag else negatives[i * LANES + k] < inf) else zero
+            weights[i * LANES + k] -= slope
+    for j in range(n // LANES * LANES, n):
+        triplet_cost[real, Edge](positive - negatives[j], margin, &cost, &slope, edge)
+        costs[0] += cost
+        slopes[0] += slope
+        counts[0] += one if (slope > zero if Edge is HingeTag else negatives[j] < inf) else zero
+        weights[j] -= slope
+    for k in range(LANES):
+        total[0] += costs[k]
+        count[0] += counts[k]
+        slope_sum += slopes[k]
+    return slope_sum
+
+
+cdef inline double by_square(const TripletJob *job, double distance) noexcept nogil:
+    """The derivative of a distance by its square."""
+    if not job.euclidean:
+        return job.factor
+    return 0.5 / distance if distance > 0 else 0
+
+
+cdef inline void enter(const TripletJob *job, Py_ssize_t slot, Py_ssize_t j,
+                       double weight) noexcept nogil:
+    cdef Py_ssize_t at
+    if weight != 0:
+        at = job.counts[slot]
+        job.entries[slot * job.room + at].j = j
+        job.entries[slot * job.room + at].weight = weight
+        job.counts[slot] = at + 1
+
+
+cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept nogil:
+    """Squares of distances of one anchor, from products."""
+    cdef Py_ssize_t j, k, width = job.width
+    cdef real closeness = <real>0.01
+    cdef const real *x = <const real *>job.a.x + i * width
+    cdef const real *z = <const real *>job.b.x
+    cdef const real *others = <const real *>job.b.base
+    cdef real base = (<const real *>job.a.base)[i]
+    cdef real two = 2
+    cdef int any_near = 0
+    cdef double exact, difference
+    for j in range(job.b.n):
+        v[j] = (base + others[j]) - two * v[j]
+        any_near |= v[j] < closeness * (base + others[j])
+    if any_near:
+        for j in range(job.b.n):
+            if v[j] < closeness * (base + others[j]):
+                exact = 0
+                for k in range(job.dim):
+                    difference = x[k] - z[j * width + k]
+                    exact += difference * difference
+                v[j] = <real>exact
+
+
+cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
+               real *negatives) noexcept nogil:
+    """The terms of one anchor, from its row of squares of distances."""
+    cdef Py_ssize_t n = job.b.n
+    cdef Py_ssize_t j, k, p, count = 0
+    cdef const int *label = job.b.label
+    cdef int own = job.a.label[i]
+    cdef real none = -INFINITY if job.mining == SEMI_HARD else INFINITY
+    cdef real factor = <real>job.factor
+    cdef real cost, slope, found, base, square
+    cdef real *weights = <real *>job.weights + slot * job.pitch
+    cdef const real *others = <const real *>job.b.base
+    cdef double weight = (<const real *>job.a.weight)[i]
+    cdef double total = 0, terms = 0, nonzero = 0, slope_sum
+    cdef Py_ssize_t first = job.starts[own]
+    cdef Py_ssize_t last = job.starts[own + 1]
+    cdef Py_ssize_t n_negatives = n - (last - first)
+    job.counts[slot] = 0
+    if n_negatives == 0 or last - first - job.symmetric <= 0:
+        if job.mining == ALL:
+            memset(weights, 0, job.pitch * sizeof(real))
+        return
+    if d[0] != d[0]:              # one NaN makes all means NaN, and so all rows
+        job.cost[i] = d[0]
+        job.terms[i] = weight
+        job.nonzero[i] = weight
+        if job.mining == ALL:
+            memset(weights, 0, job.pitch * sizeof(real))
+        enter(job, slot, first, d[0])
+        return
+    if job.euclidean:
+        for j in range(n):
+            d[j] = sqrt_(d[j])
+    elif job.factor != 1:
+        for j in range(n):
+            d[j] *= factor
+    for j in range(n):
+        negatives[j] = none if label[j] == own else d[j]
+    if job.mining == HARDEST:
+        p = -1
+        for k in range(first, last):
+            j = job.members[k]
+            if not (job.symmetric and j == i) and (p < 0 or d[j] > d[p]):
+                p = j
+        j = first_equal[real](n, negatives, least_above[real](n, negatives, -INFINITY))
+        one_triplet[real](job, d[p] - d[j], &cost, &slope)
+        total = cost
+        terms = 1
+        nonzero = cost > 0
+        if job.gradient:
+            enter(job, slot, p, weight * slope * by_square(job, d[p]))
+            enter(job, slot, j, -weight * slope * by_square(job, d[j]))
+    elif job.mining == SEMI_HARD:
+        for k in range(first, last):
+            p = job.members[k]
+            if job.symmetric and p == i:
+                continue
+            found = least_above[real](n, negatives, d[p])
+            if found == INFINITY:
+                found = largest_of[real](n, negatives)
+            one_triplet[real](job, d[p] - found, &cost, &slope)
+            total += cost
+            terms += 1
+            nonzero += cost > 0
+            if job.gradient and slope != 0:
+                j = first_equal[real](n, negatives, found)
+                enter(job, slot, p, weight * slope * by_square(job, d[p]))
+                enter(job, slot, j, -weight * slope * by_square(job, d[j]))
+    else:
+        memset(weights, 0, job.pitch * sizeof(real))
+        for k in range(first, last):
+            p = job.members[k]
+            if job.symmetric and p == i:
+                continue
+            if job.soft:
+                slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, weights, &nonzero,
+                                                       &total, SOFTPLUS_TAG)
+            else:
+                slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, weights,
+                                                    &nonzero, &total, HINGE_TAG)
+            if job.gradient:
+                enter(job, slot, p, weight * slope_sum * by_square(job, d[p]))
+        terms = nonzero
+        if job.gradient:
+            for j in range(n):
+                weights[j] = <real>(weight * weights[j] * by_square(job, d[j]))
+            base = (<const real *>job.a.base)[i]
+            for j in range(n):
+                # near for their size: from differences
+                square = d[j] * d[j] if job.euclidean else d[j] / factor
+                if weights[j] != 0 and square < 0.01 * (base + others[j]):
+                    enter(job, slot, j, weights[j])
+                    weights[j] = 0
+    job.cost[i] = weight * total
+    job.terms[i] = weight * terms
+    job.nonzero[i] = weight * nonzero
+
+
+cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, char *scratch,
+                     real tag) noexcept nogil:
+    """Up to MOST anchors from `first` on, of those kept together from `start` on."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t width = job.width
+    cdef Py_ssize_t count = min(<Py_ssize_t>MOST, job.a.n - first)
+    cdef Py_ssize_t panel, i, j
+    cdef real *turned = <real *>scratch
+    cdef real *rows = turned + size * job.dim
+    cdef real *negatives = rows + MOST * job.pitch
+    cdef const real *x = <const real *>job.a.x + first * width
+    cdef real *g
+    cdef real *weights
+    for panel in range(job.pitch // size):
+        if real is float:
+            fl_turnf(job.dim, <const float *>job.b.x + panel * size * width, width, turned)
+            fl_similaritiesf(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
+        else:
+            fl_turn(job.dim, <const double *>job.b.x + panel * size * width, width, turned)
+            fl_similarities(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
+    for i in range(count):
+        make_row[real](job, first + i, rows + i * job.pitch)
+        mine[real](job, first + i, first - start + i, rows + i * job.pitch, negatives)
+    if job.mining != ALL or not job.gradient:
+        return
+    weights = <real *>job.weights + (first - start) * job.pitch
+    memset(weights + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))
+    g = <real *>job.a.g + first * width
+    if real is float:
+        fl_add_rowsf(MOST, job.b.n, width, <const float *>job.b.x, width, weights, job.pitch, 1, g)
+    else:
+        fl_add_rows(MOST, job.b.n, width, <const double *>job.b.x, width, weights, job.pitch, 1, g)
+    for i in range(count):
+        for j in range(job.b.n):
+            job.a.rest[first + i] += weights[i * job.pitch + j]
+
+
+cdef void give_others(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors, Py_ssize_t first,
+                      real tag) noexcept nogil:
+    """What the rows of weights kept are worth to up to SIDE rows of the other side."""
+    cdef Py_ssize_t width = job.width
+    cdef Py_ssize_t count = min(<Py_ssize_t>SIDE, job.pitch - first)
+    cdef Py_ssize_t i, j
+    cdef const real *weights = <const real *>job.weights + first
+    cdef real *g = <real *>job.b.g + first * width
+    if real is float:
+        fl_add_rowsf(count, anchors, width, <const float *>job.a.x + start * width, width, weights,
+                     1, job.pitch, g)
+    else:
+        fl_add_rows(count, anchors, width, <const double *>job.a.x + start * width, width, weights,
+                    1, job.pitch, g)
+    for i in range(anchors):
+        for j in range(min(count, job.b.n - first)):
+            job.b.rest[first + j] += weights[i * job.pitch + j]
+
+
+cdef void give_entries(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
+                       real tag) noexcept nogil:
+    """What lists of pairs are worth to both sides; the gradient's sign turns in the end."""
+    cdef Py_ssize_t i, k, c, width = job.width
+    cdef const real *x
+    cdef const real *z
+    cdef real *g
+    cdef real *h
+    cdef const Entry *entry
+    cdef real weight
+    for i in range(anchors):
+        x = <const real *>job.a.x + (start + i) * width
+        g = <real *>job.a.g + (start + i) * width
+        for k in range(job.counts[i]):
+            entry = &job.entries[i * job.room + k]
+            weight = <real>entry.weight
+            z = <const real *>job.b.x + entry.j * width
+            for c in range(job.dim):
+                g[c] -= weight * (x[c] - z[c])
+            if job.others:
+                h = <real *>job.b.g + entry.j * width
+                for c in range(job.dim):
+                    h[c] += weight * (x[c] - z[c])
+
+
+cdef void run_triplets(const TripletJob *job) noexcept nogil:
+    cdef Py_ssize_t start, anchors, block, blocks, batch
+    for batch in range((job.a.n + job.together - 1) // job.together):
+        start = batch * job.together
+        anchors = min(job.together, job.a.n - start)
+        blocks = (anchors + MOST - 1) // MOST
+        for block in prange(blocks, schedule="dynamic", num_threads=job.n_threads):
+            if job.single:
+                mine_block[float](job, start, start + block * MOST,
+                                  job.scratch + threadid() * job.scratch_size, 0)
+            else:
+                mine_block[double](job, start, start + block * MOST,
+                                   job.scratch + threadid() * job.scratch_size, 0)
+        if not job.gradient:
+            continue
+        if job.mining == ALL and job.others:
+            for block in prange((job.pitch + SIDE - 1) // SIDE, schedule="dynamic",
+                                num_threads=job.n_threads):
+                if job.single:
+                    give_others[float](job, start, anchors, block * SIDE, 0)
+                else:
+                    give_others[double](job, start, anchors, block * SIDE, 0)
+        if job.single:
+            give_entries[float](job, start, anchors, 0)
+        else:
+            give_entries[double](job, start, anchors, 0)
+
+
+RUN_TRIPLETS = PyCapsule_New(<void *>run_triplets, "fastloss.run_triplets", NULL)
