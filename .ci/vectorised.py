@@ -21,12 +21,16 @@ HELPERS = ("accumulate", "sum_logs", "multiply", "convert_number", "convert_half
 # Loops over groups of rows or classes; a few are inlined where they are used.
 ROWS = ("largest_panel", "exponentials", "add_rest_panel", "curves", "dense_slopes", "slopes",
         "log_slopes", "shuffle", "unshuffle")
+# Passes over panels of pairs, by the list of losses that they are made for.
+PASSES = {"find_largest": "Exponent", "add_exponentials": "Exponent",
+          "weigh_exponentials": "Exponent", "add_costs": "Direct"}
 # Code that means to make doubles: sums, and what converts.
 MAKES_DOUBLES = (
     *HELPERS, "log_probability_factor", "log_logits_factor", "power_deviance", "add_rest_panel",
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
-    "run_rows_together", "survey_block", "close_group", "make_factors",
+    "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
+    "add_all", "fold_columns", "give_others", "make_tile", "mine", "mine_block", "sum_weights",
 )
 
 
@@ -86,6 +90,14 @@ def not_vectorised(path: Path, vectorised: set[str]) -> list[str]:
             name = rf"__pyx_fuse_{j}__pyx_f_\w+_{loop}"
             if not any(re.fullmatch(name, function) for function in vectorised):
                 failures.append(f"{module}: {loop} {real} is not vectorised")
+    for loop, family in PASSES.items():
+        for i, loss in enumerate(members(family)):
+            for j, real in enumerate(["float", "double"]):
+                # in every place and with every shift
+                name = rf"__pyx_fuse_{i}_{j}_\d_\d__pyx_f_\w+_{loop}"
+                found = sum(1 for function in vectorised if re.fullmatch(name, function))
+                if found < (2 if family == "Direct" or loop == "find_largest" else 4):
+                    failures.append(f"{module}: {loop} {loss} {real} is not vectorised")
     for helper in HELPERS:
         if not any(function.endswith(f"_{helper}") for function in vectorised):
             failures.append(f"{module}: {helper} is not vectorised")

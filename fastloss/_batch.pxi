@@ -20,6 +20,7 @@ cdef extern from "_tile.h" nogil:
         ROWS "FL_ROWS"
         PANELF "FL_PANELF"
         PANELD "FL_PANEL"
+    Py_ssize_t fl_hide(Py_ssize_t n)
     void fl_similaritiesf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
                           const float *turned, float *out, Py_ssize_t pitch)
     void fl_similarities(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
@@ -55,7 +56,7 @@ ctypedef fused Shifts:
 
 
 cdef inline Py_ssize_t panel_size(real tag) noexcept nogil:
-    return PANELF if real is float else PANELD
+    return fl_hide(PANELF if real is float else PANELD)
 
 
 # ---- steps of losses: one panel of a tile -------------------------------------------------
@@ -72,18 +73,19 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
     cdef real *column = columns
     cdef const int *label = job.a.label + at.i
     cdef bint same
-    cdef int label_j
+    cdef int label_j, own_lane
     cdef real largest[2][MOST]
     for l in range(size):
         largest[0][l] = none
         largest[1][l] = none
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
+        own_lane = <int>(at.j + j - at.i)
         for l in range(size):
             same = label[l] == label_j
             pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
             if Meeting is OwnTag:
-                x = none if at.i + l == at.j + j else x
+                x = none if <int>l == own_lane else x
             different = none if same else x
             same_class = x if same else none
             # a NaN is found by the sums
@@ -114,7 +116,7 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
     cdef const real *shift_different = <const real *>job.a.shift[0] + at.i
     cdef const real *shift_same = <const real *>job.a.shift[1] + at.i
     cdef bint same, none
-    cdef int label_j
+    cdef int label_j, own_lane
     cdef real rows[3][MOST]
     cdef double totals[3][MOST]
     memset(totals, 0, sizeof(totals))
@@ -123,6 +125,7 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
         memset(rows, 0, sizeof(rows))
         for j in range(first, min(first + DEEP, at.n)):
             label_j = job.b.label[at.j + j]
+            own_lane = <int>(at.j + j - at.i)
             shift_different_j = (<const real *>job.b.shift[0])[at.j + j]
             shift_same_j = (<const real *>job.b.shift[1])[at.j + j]
             different_j = columns + j * size
@@ -138,7 +141,7 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
                 else:
                     e_j = e
                 if Meeting is OwnTag:
-                    none = at.i + l == at.j + j
+                    none = <int>l == own_lane
                     e = zero if none else e
                     v = zero if none else v
                 rows[0][l] += zero if same else e
@@ -166,6 +169,8 @@ cdef void weigh_exponentials(const Exponent *parameters, const BatchJob *job, co
     cdef Py_ssize_t j, l
     cdef real zero = 0
     cdef real x, slope, e, e_j, shift_different_j, shift_same_j, different_j, same_j, linear_j, w
+    cdef real one = 1
+    cdef real in_class, apart, shift, from_linear
     cdef const int *label = job.a.label + at.i
     cdef const real *shift_different = <const real *>job.a.shift[0] + at.i
     cdef const real *shift_same = <const real *>job.a.shift[1] + at.i
@@ -173,9 +178,10 @@ cdef void weigh_exponentials(const Exponent *parameters, const BatchJob *job, co
     cdef const real *same_class = <const real *>job.a.factor[1] + at.i
     cdef const real *linear = <const real *>job.a.factor[2] + at.i
     cdef bint same
-    cdef int label_j
+    cdef int label_j, own_lane
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
+        own_lane = <int>(at.j + j - at.i)
         shift_different_j = (<const real *>job.b.shift[0])[at.j + j]
         shift_same_j = (<const real *>job.b.shift[1])[at.j + j]
         different_j = (<const real *>job.b.factor[0])[at.j + j]
@@ -184,16 +190,22 @@ cdef void weigh_exponentials(const Exponent *parameters, const BatchJob *job, co
         for l in range(size):
             same = label[l] == label_j
             pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
-            e = exp_negative(x - (shift_same[l] if same else shift_different[l]))
+            # of both classes, in arithmetic: many choices by one condition would become a branch
+            in_class = one if same else zero
+            apart = one - in_class
+            shift = in_class * shift_same[l] + apart * shift_different[l]
+            e = exp_negative(x - shift)
             if Shifts is EachTag:
-                e_j = exp_negative(x - (shift_same_j if same else shift_different_j))
-                w = (same_class[l] * e + same_j * e_j if same
-                     else different[l] * e + different_j * e_j)
+                shift = in_class * shift_same_j + apart * shift_different_j
+                e_j = exp_negative(x - shift)
+                w = (in_class * (same_class[l] * e + same_j * e_j)
+                     + apart * (different[l] * e + different_j * e_j))
             else:
-                w = (same_class[l] + same_j if same else different[l] + different_j) * e
-            w = slope * w + (linear[l] + linear_j if same else zero)
+                w = (in_class * (same_class[l] + same_j) + apart * (different[l] + different_j)) * e
+            from_linear = in_class * (linear[l] + linear_j)
+            w = slope * w + from_linear
             if Meeting is OwnTag:
-                w = zero if at.i + l == at.j + j else w
+                w = zero if <int>l == own_lane else w
             tile[j * size + l] = w
 
 
@@ -209,7 +221,7 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
     cdef const int *label = job.a.label + at.i
     cdef const real *weights = <const real *>job.a.weight + at.i
     cdef bint same, none
-    cdef int label_j
+    cdef int label_j, own_lane
     # of a block with itself every pair is met twice
     cdef double share = 0.5 if Meeting is OwnTag else 1
     cdef double total = 0
@@ -222,18 +234,20 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
         memset(counts, 0, sizeof(counts))
         for j in range(first, min(first + DEEP, at.n)):
             label_j = job.b.label[at.j + j]
+            own_lane = <int>(at.j + j - at.i)
             weight_j = (<const real *>job.b.weight)[at.j + j]
             for l in range(size):
                 same = label[l] == label_j
                 pair_cost[Direct, real](&c, tile[j * size + l], same, &cost, &slope)
                 weight = weights[l] + weight_j
                 if Meeting is OwnTag:
-                    none = at.i + l == at.j + j
+                    none = <int>l == own_lane
                     cost = zero if none else cost
                     slope = zero if none else slope
-                costs[l] += weight * cost
-                counts[l] += weight if cost > zero else zero
                 tile[j * size + l] = weight * slope
+                costs[l] += weight * cost
+                weight = weight if cost > zero else zero
+                counts[l] += weight
         for l in range(at.lanes):
             total += costs[l]
             count += counts[l]

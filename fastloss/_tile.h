@@ -95,6 +95,16 @@
 #define FL_UNROLL
 #endif
 
+/* The size of a panel, which loops over lanes go to. The compiler must not know one that it would
+ * sooner unroll than make vectors of. */
+FL_ALWAYS ptrdiff_t fl_hide(ptrdiff_t n)
+{
+#if defined(__GNUC__) && !defined(__AVX2__)
+    __asm__("" : "+r"(n));
+#endif
+    return n;
+}
+
 /* FL_DEFINE_TILE makes, for one type:
  *
  * multiply_add  sums[m][v] += sum over k < n of a[m row + k step] times vector v of b + k width.
