@@ -8,6 +8,7 @@ arithmetic shares nothing with the kernels. Slow, and never used behind the user
 
 from fastloss.reference import (
     distance,
+    embedding,
     margin,
     probability,
     quantile,
@@ -17,6 +18,7 @@ from fastloss.reference import (
     rowwise,
 )
 from fastloss.reference.distance import *
+from fastloss.reference.embedding import *
 from fastloss.reference.margin import *
 from fastloss.reference.probability import *
 from fastloss.reference.quantile import *
@@ -29,6 +31,6 @@ from fastloss.reference.rowwise import *
 # `__all__`, of which they understand lists of literals only.
 globals()["__all__"] = [
     name for family in (
-        distance, margin, probability, quantile, rate, relative, residual, rowwise)
+        distance, embedding, margin, probability, quantile, rate, relative, residual, rowwise)
     for name in family.__all__
 ]

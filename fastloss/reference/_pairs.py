@@ -1,0 +1,228 @@
+"""What the losses of all pairs of rows share in the reference: matrices of all pairs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastloss.embedding._common import (
+    EmbeddingLoss,
+    LabelLoss,
+    TwoSidedLoss,
+    read_labels,
+    read_weights,
+    rows_of,
+    side_by_side,
+)
+from fastloss.reference._base import Array
+
+
+class Pairs(NamedTuple):
+    """All pairs (i, j) of n anchors and m rows that they are compared with."""
+
+    v: Array               # (n, m): products, or squares of distances
+    same: Any              # (n, m) bool: of the same class, and not a row with itself
+    other: Any             # (n, m) bool: of another class
+    w: Array               # (n,): weights of anchors
+    symmetric: bool        # the anchors are compared with each other
+
+    @property
+    def upper(self) -> Any:
+        """Which pairs are a pair of its own: those with i < j in a batch with itself."""
+        return np.triu(np.ones(self.v.shape, bool), 1) if self.symmetric else np.True_
+
+    @property
+    def weights(self) -> Array:
+        """Weights of pairs: the mean of those of its rows that are anchors."""
+        w = np.broadcast_to(self.w[:, None], self.v.shape)
+        return (w + w.T) / 2 if self.symmetric else w
+
+
+class Sums(NamedTuple):
+    """What a loss comes to before it is divided."""
+
+    total: float           # weighted sum of the terms
+    weight: float          # of the terms
+    nonzero: float         # of those that are not 0
+    slope: Array           # (n, m): derivatives of the total by v
+
+
+def log_sum(x: Array, mask: Any) -> Array:
+    """Return ln of the sum of e^x of each row over `mask`, -inf over nothing."""
+    x = np.where(mask, x, -np.inf)
+    largest = np.max(x, axis=1, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isneginf(largest), 0.0, largest)
+    total: Array = np.log(np.sum(np.exp(x - shift), axis=1)) + shift[:, 0]
+    return total
+
+
+def softplus(x: Array) -> Array:
+    """Return ln(1 + e^x)."""
+    return np.logaddexp(0.0, x)
+
+
+def root(v: Array) -> tuple[Array, Array]:
+    """Return distances and their derivatives by their squares, 0 at distance 0."""
+    d = np.sqrt(v)
+    return d, np.where(d == 0, 0.0, 0.5 / d)
+
+
+def _square_distances(x: Array, z: Array) -> Array:
+    return np.array([np.sum((row - z) ** 2, axis=1) for row in x]).reshape(len(x), len(z))
+
+
+def _unit(x: Array) -> tuple[Array, Array]:
+    """Return rows of unit length, and lengths; a zero row stays what it is."""
+    norm = np.sqrt(np.sum(x * x, axis=1, keepdims=True))
+    return np.where(norm == 0, 0.0, x / norm), norm
+
+
+def _pull(slope: Array, x: Array, z: Array) -> Array:
+    """Return the sums over j of slope_ij (z_j - x_i)."""
+    return np.array([s @ (z - row) for s, row in zip(slope, x, strict=True)]).reshape(x.shape)
+
+
+class _Side(NamedTuple):
+    rows: Array            # as they are compared
+    norm: Array | None     # what they were divided by
+
+
+def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array:
+    """Turn derivatives by v into those by the rows of a side that are the rows of `slope`.
+
+    The square of a distance has the derivative 2 (x - z). A product of unit rows falls as the half
+    square of their distance rises, so that the derivative is z - x, of which only the part across x
+    moves the direction of a row; differences keep the digits of rows that are nearly the same.
+    """
+    if distance:
+        g = -2 * _pull(slope, side.rows, theirs.rows)
+    elif side.norm is not None:
+        g = _pull(slope, side.rows, theirs.rows)
+    else:
+        g = slope @ theirs.rows
+    if side.norm is None:
+        return g
+    along = np.sum(g * side.rows, axis=1, keepdims=True)
+    return np.where(side.norm == 0, 0.0, (g - along * side.rows) / side.norm)
+
+
+class PairsReference(EmbeddingLoss):
+    """The methods, by matrices of all pairs in float64; `n_threads` is taken and not used."""
+
+    _distance = False
+
+    def _sums(self, pairs: Pairs) -> Sums:
+        """Return the sum of the terms, and its derivatives by v."""
+        raise TypeError(f"{type(self).__name__} has no formula")
+
+    def _by_parameters(self, pairs: Pairs, slope: Array) -> dict[str, float]:
+        """Return derivatives of the total by parameters that can be learned."""
+        return {}
+
+    def _scaled(self) -> bool:
+        return bool(self.normalize)  # type: ignore[attr-defined]
+
+    def _divide(self, sums: Sums) -> float:
+        """Return what the total is multiplied by."""
+        divisor = {"mean": sums.weight, "mean_nonzero": sums.nonzero}.get(self.reduction, 1.0)
+        return 1.0 / divisor if divisor != 0 else 0.0
+
+    def _results(
+        self, x: Any, codes: Any, z: Any, ref_codes: Any, w: Any, parameters: bool
+    ) -> tuple[Any, ...]:
+        """Return value, gradients by both sides (or one), and derivatives by parameters."""
+        symmetric = z is None
+        with np.errstate(all="ignore"):
+            sides = []
+            for rows in [x] if symmetric else [x, z]:
+                rows = rows.astype(np.float64)
+                sides.append(_Side(*_unit(rows)) if self._scaled() else _Side(rows, None))
+            a, b = sides[0], sides[-1]
+            v = _square_distances(a.rows, b.rows) if self._distance else a.rows @ b.rows.T
+            same = codes[:, None] == (codes if symmetric else ref_codes)
+            other = ~same
+            if symmetric:
+                same = same & ~np.eye(len(x), dtype=bool)
+            weights = np.ones(len(x)) if w is None else w
+            pairs = Pairs(v, same, other, weights, symmetric)
+            sums = self._sums(pairs)
+            scale = self._divide(sums)
+            grads = [_gradient(sums.slope, a, b, self._distance),
+                     _gradient(sums.slope.T, b, a, self._distance)]
+            if symmetric:
+                grads = [grads[0] + grads[1]]
+            learned = self._by_parameters(pairs, sums.slope) if parameters else {}
+            return (float(sums.total * scale), [scale * g for g in grads],
+                    {name: float(scale * slope) for name, slope in learned.items()})
+
+
+class LabelReference(PairsReference, LabelLoss):
+    """Of one batch with labels, compared with itself or with refs."""
+
+    def _labelled(
+        self, embeddings: Any, labels: Any, sample_weight: Any, refs: Any, ref_labels: Any,
+        parameters: bool = False,
+    ) -> tuple[Any, ...]:
+        x = rows_of("embeddings", embeddings)
+        labels = read_labels("labels", labels, "embeddings", len(x))
+        w = read_weights(sample_weight, "embeddings", len(x))
+        if (refs is None) != (ref_labels is None):
+            raise ValueError("refs and ref_labels go together")
+        if refs is None:
+            return self._results(x, labels, None, None, w, parameters)
+        x, z = side_by_side("embeddings", x, "refs", rows_of("refs", refs))
+        ref_labels = read_labels("ref_labels", ref_labels, "refs", len(z))
+        return self._results(x, labels, z, ref_labels, w, parameters)
+
+    def value(
+        self, embeddings: Any, labels: Any, sample_weight: Any = None, *,
+        refs: Any = None, ref_labels: Any = None, n_threads: int | None = None,
+    ) -> float:
+        """Return the value."""
+        value: float = self._labelled(embeddings, labels, sample_weight, refs, ref_labels)[0]
+        return value
+
+    def value_and_grad(
+        self, embeddings: Any, labels: Any, sample_weight: Any = None, *,
+        refs: Any = None, ref_labels: Any = None, ref_grad: bool = True,
+        parameters: bool = False, n_threads: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Return the value and its gradients by the rows."""
+        value, grads, learned = self._labelled(embeddings, labels, sample_weight, refs, ref_labels,
+                                               parameters)
+        grad = tuple(grads) if len(grads) == 2 and ref_grad else grads[0]
+        return (value, grad, learned) if parameters else (value, grad)
+
+
+class TwoSidedReference(PairsReference, TwoSidedLoss):
+    """Of two batches whose rows belong to each other."""
+
+    def _sided(
+        self, first: Any, second: Any, sample_weight: Any, parameters: bool = False
+    ) -> tuple[Any, ...]:
+        x, z = side_by_side(self._names[0], rows_of(self._names[0], first),
+                            self._names[1], rows_of(self._names[1], second))
+        if x.shape != z.shape:
+            raise ValueError(f"{self._names[0]} and {self._names[1]} must have the same shape")
+        w = read_weights(sample_weight, self._names[0], len(x))
+        return self._of_both(x, z, w, parameters)
+
+    def _of_both(self, x: Any, z: Any, w: Any, parameters: bool) -> tuple[Any, ...]:
+        numbers = np.arange(len(x))
+        return self._results(x, numbers, z, numbers, w, parameters)
+
+    def value(
+        self, queries: Any, keys: Any, sample_weight: Any = None, *, n_threads: int | None = None
+    ) -> float:
+        """Return the value."""
+        value: float = self._sided(queries, keys, sample_weight)[0]
+        return value
+
+    def value_and_grad(
+        self, queries: Any, keys: Any, sample_weight: Any = None, *,
+        parameters: bool = False, n_threads: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Return the value and its gradients by the rows of both sides."""
+        value, grads, learned = self._sided(queries, keys, sample_weight, parameters)
+        return (value, tuple(grads), learned) if parameters else (value, tuple(grads))
