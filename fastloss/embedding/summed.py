@@ -99,7 +99,7 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         total, nonzero = self._pass(batch, gradient, others)
         weight = float(np.sum(batch.weigh(batch.same + batch.different)))
-        return Terms(total, weight, nonzero, 2.0 if batch.symmetric else 1.0)
+        return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
