@@ -120,9 +120,6 @@ class PairsReference(EmbeddingLoss):
         """Return derivatives of the total by parameters that can be learned."""
         return {}
 
-    def _scaled(self) -> bool:
-        return bool(self.normalize)  # type: ignore[attr-defined]
-
     def _divide(self, sums: Sums) -> float:
         """Return what the total is multiplied by."""
         divisor = {"mean": sums.weight, "mean_nonzero": sums.nonzero}.get(self.reduction, 1.0)
@@ -135,9 +132,10 @@ class PairsReference(EmbeddingLoss):
         symmetric = z is None
         with np.errstate(all="ignore"):
             sides = []
+            scaled = self._scaled()  # type: ignore[attr-defined]
             for rows in [x] if symmetric else [x, z]:
                 rows = rows.astype(np.float64)
-                sides.append(_Side(*_unit(rows)) if self._scaled() else _Side(rows, None))
+                sides.append(_Side(*_unit(rows)) if scaled else _Side(rows, None))
             a, b = sides[0], sides[-1]
             v = _square_distances(a.rows, b.rows) if self._distance else a.rows @ b.rows.T
             same = codes[:, None] == (codes if symmetric else ref_codes)
@@ -197,6 +195,9 @@ class LabelReference(PairsReference, LabelLoss):
 
 class TwoSidedReference(PairsReference, TwoSidedLoss):
     """Of two batches whose rows belong to each other."""
+
+    def _scaled(self) -> bool:
+        return self.normalize
 
     def _sided(
         self, first: Any, second: Any, sample_weight: Any, parameters: bool = False
