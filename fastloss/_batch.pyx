@@ -51,33 +51,34 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
                        bint normalize, double *norm, double *total) noexcept nogil:
     """Lengths of rows, and the sum of the rows as they will be scaled."""
     cdef Py_ssize_t i, k
-    cdef double square, factor
+    cdef double square, length
     for i in range(start, stop):
-        factor = 1
+        length = 1
         if normalize:
             square = 0
             for k in range(dim):
                 square += <double>x[i * dim + k] * x[i * dim + k]
             norm[i] = sqrt(square)
-            factor = 1 / norm[i] if norm[i] != 0 else 0
+            length = norm[i] if norm[i] != 0 else 1
         for k in range(dim):
-            total[k] += factor * x[i * dim + k]
+            total[k] += x[i * dim + k] / length
 
 
 cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
                     Py_ssize_t width, bint normalize, const double *norm, const double *center,
                     bint distance, real *out, real *base) noexcept nogil:
     cdef Py_ssize_t i, k
-    cdef double factor, total, e, offset = 0
+    cdef double length, total, e, offset = 0
     for k in range(dim):
         offset += center[k] * center[k]
     for i in range(start, stop):
-        factor = 1
+        # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
+        length = 1
         if normalize:
-            factor = 1 / norm[i] if norm[i] != 0 else 0
+            length = norm[i] if norm[i] != 0 else 1
         total = 0 if distance else 0.5 * offset
         for k in range(dim):
-            out[i * width + k] = <real>(factor * x[i * dim + k] - center[k])
+            out[i * width + k] = <real>(x[i * dim + k] / length - center[k])
         for k in range(dim):
             e = out[i * width + k]
             total += e * (e if distance else center[k])

@@ -102,6 +102,15 @@ class Expected(NamedTuple):
     grad_sizes: list      # sums of the absolute terms of the rows
 
 
+def middle_of(loss, arguments, options):
+    """Return the square of the length of the mean row, 1 of unit rows."""
+    rows = [np.asarray(arguments[0], float)]
+    if two_sided(type(loss).__name__) or options:
+        rows.append(np.asarray(options["refs"] if options else arguments[1], float))
+    rows = np.concatenate(rows)
+    return 1.0 if loss.normalize or not rows.size else float(np.sum(np.mean(rows, axis=0) ** 2))
+
+
 def expected_of(oracle, arguments, options):
     """Return what the oracle says.
 
@@ -122,7 +131,9 @@ def expected_of(oracle, arguments, options):
     finally:
         object.__delattr__(oracle, "_sums")
     slope, pairs, scale = caught[0]
-    value_size = scale * float(np.sum(slope * np.abs(pairs.v)))
+    # products are rounded where rows are centred: to units of the centre's square, if not of v
+    units = np.abs(pairs.v) + (0.0 if oracle._distance else middle_of(oracle, arguments, options))
+    value_size = scale * float(np.sum(slope * units))
     x, z, grads = np.asarray(arguments[0], float), options.get("refs"), sides(grad)
     if two_sided(type(oracle).__name__):
         z = np.asarray(arguments[1], float)
@@ -132,13 +143,19 @@ def expected_of(oracle, arguments, options):
     norms = [np.linalg.norm(r, axis=1) if oracle._scaled() else np.ones(len(r)) for r in rows]
     norms = [np.where(norm == 0, 1, norm) for norm in norms]
     rows = [r / norm[:, None] for r, norm in zip(rows, norms, strict=True)]
+    if hasattr(oracle, "temperature"):
+        # a slope is the difference of a softmax and a share, but for a single positive
+        count = np.sum(pairs.same, axis=1, keepdims=True)
+        slope = slope + pairs.same * (count > 1) / np.maximum(count, 1) * (
+            pairs.w[:, None] / oracle.temperature)
     if oracle._distance:
-        d = np.sqrt(pairs.v)
+        d = np.sqrt(pairs.v) + oracle._scaled()       # unit rows are rounded themselves
         by_d = {"sqeuclidean": 2 * d, "cosine": d}.get(getattr(oracle, "distance", ""), 1.0)
         cells = slope * 2 * d + (slope != 0) * pairs.weights * 2 * oracle.margin * by_d
         sizes = [np.sum(cells, axis=1), np.sum(cells, axis=0)]
     else:
-        lengths = [np.linalg.norm(r, axis=1) for r in rows]
+        middle = middle_of(oracle, arguments, options) ** 0.5
+        lengths = [np.linalg.norm(r, axis=1) + middle for r in rows]
         sizes = [slope @ lengths[-1], slope.T @ lengths[0]]
     if z is None:
         sizes = [sizes[0] + sizes[1]]
@@ -157,7 +174,7 @@ def steepness(loss, arguments):
     if hasattr(loss, "temperature"):
         slope = 1 / loss.temperature
     largest = 1.0
-    if not loss.normalize and not loss._distance:
+    if not loss.normalize and not getattr(loss, "_distance", False):
         largest = max((float(np.max(np.linalg.norm(np.asarray(rows, float), axis=1)))
                        for rows in arguments[:2] if np.ndim(rows) == 2 and len(rows)), default=1)**2
     if hasattr(loss, "gamma"):
@@ -179,14 +196,14 @@ def close_to(loss, arguments, options, expected):
     single = grads[0].dtype == np.float32
     eps = float(np.finfo(grads[0].dtype).eps)
     by_value, by_row = (1e-6, 1e-5) if single else (1e-13, 1e-12)
-    by_row = max(by_row, 4 * eps * steepness(loss, arguments))
+    units = eps * (16 + 4 * steepness(loss, arguments))
     worst = 0.0
     largest = max((np.max(size, initial=0) for size in expected.grad_sizes), default=0)
     for g, g_0, size in zip(grads, expected.grads, expected.grad_sizes, strict=True):
         assert g.shape == g_0.shape
         assert g.dtype == grads[0].dtype
         off = np.linalg.norm(g.astype(float) - g_0, axis=1)
-        allowed = np.maximum(by_row * np.linalg.norm(g_0, axis=1), 16 * eps * size)
+        allowed = np.maximum(by_row * np.linalg.norm(g_0, axis=1), units * size)
         allowed += 1e-30 * largest + 1e-300
         worst = max(worst, float(np.max(off / allowed, initial=0)))
     allowed = max(by_value * abs(expected.value), 8 * eps * expected.value_size) + 1e-300
