@@ -100,6 +100,7 @@ class Expected(NamedTuple):
     learned: dict
     value_size: float     # sum of the terms' derivatives by v times v
     grad_sizes: list      # sums of the absolute terms of the rows
+    longest: float        # a row, by the shortest if they are scaled
 
 
 def middle_of(loss, arguments, options):
@@ -160,7 +161,9 @@ def expected_of(oracle, arguments, options):
     if z is None:
         sizes = [sizes[0] + sizes[1]]
     sizes = [scale * size / norm for size, norm in zip(sizes, norms, strict=True)]
-    return Expected(value, grads, learned, value_size, sizes)
+    longest = max(np.max(np.linalg.norm(r, axis=1), initial=1) for r in rows)
+    shortest = min(np.min(norm, initial=1) for norm in norms)
+    return Expected(value, grads, learned, value_size, sizes, float(longest / shortest))
 
 
 def steepness(loss, arguments):
@@ -187,7 +190,7 @@ def close_to(loss, arguments, options, expected):
 
     Allowed is 1e-6 of the value and 1e-5 of the norm of each row of the gradient in float32, 1e-13
     and 1e-12 in float64; where terms cancel, some units of theirs; where exponents are steep, some
-    units of them; and whatever is 1e-30 times the largest row, which a float32 does not hold.
+    units of them; and what the type's smallest number, as a slope of every pair, comes to.
     """
     value, grad = loss.value_and_grad(*arguments, **options)[:2]
     grads = sides(grad)
@@ -198,13 +201,14 @@ def close_to(loss, arguments, options, expected):
     by_value, by_row = (1e-6, 1e-5) if single else (1e-13, 1e-12)
     units = eps * (16 + 4 * steepness(loss, arguments))
     worst = 0.0
-    largest = max((np.max(size, initial=0) for size in expected.grad_sizes), default=0)
+    floor = (float(np.finfo(grads[0].dtype).tiny) * steepness(loss, arguments)
+             * expected.longest * (1 + len(arguments[0])))
     for g, g_0, size in zip(grads, expected.grads, expected.grad_sizes, strict=True):
         assert g.shape == g_0.shape
         assert g.dtype == grads[0].dtype
         off = np.linalg.norm(g.astype(float) - g_0, axis=1)
         allowed = np.maximum(by_row * np.linalg.norm(g_0, axis=1), units * size)
-        allowed += 1e-30 * largest + 1e-300
+        allowed += floor
         worst = max(worst, float(np.max(off / allowed, initial=0)))
     allowed = max(by_value * abs(expected.value), 8 * eps * expected.value_size) + 1e-300
     return abs(value - expected.value) / allowed, worst
