@@ -56,8 +56,15 @@ def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
         most = max((int(side.max()) for side in sides if side.size), default=0)
         if most < 4 * sum(side.size for side in sides) + 1024:
             return [side.astype(np.int32) for side in sides], most + 1
+    filled = [side for side in sides if side.size]
+    kinds = {side.dtype.kind for side in filled}
+    if kinds & set("biu") and kinds & set("UST"):
+        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
+                        f"other, got dtypes {' and '.join(str(side.dtype) for side in sides)}")
+    if kinds == {"i", "u"} and np.result_type(*filled).kind == "f":
+        filled = [side.astype(object) for side in filled]      # no integer type holds them all
     try:
-        found, codes = np.unique(np.concatenate(sides), return_inverse=True)
+        found, codes = np.unique(np.concatenate(filled or sides), return_inverse=True)
     except TypeError as error:
         raise TypeError(f"{name} must hold integers or strings that can be compared with each "
                         f"other: {error}") from error
