@@ -50,7 +50,7 @@ def check(row, reduction, arguments, options):
         single = sides(grad)[0].dtype == np.float32
         allowed = (1e-4 if single else 1e-11) * abs(expected.learned[key])
         assert abs(slope - expected.learned[key]) <= allowed + (
-            1e-5 if single else 1e-13) * size, (key, what)
+            1e-5 if single else 1e-13) * size + (1e-30 if single else 1e-280), (key, what)
     return value, grad
 
 
@@ -60,7 +60,7 @@ def test_close_to_the_oracle(row, dtype):
     assert {name for name, _ in MADE} == set(embedding.__dict__["__all__"])
     for n in SIZES:
         rng = seeded("embedding", label(row), n)
-        widths = rng.permutation(WIDTHS)[:3 if n < 100 else 1]
+        widths = rng.permutation(WIDTHS)[:2 if n < 100 else 1]
         for k, d in enumerate(widths):
             refs = None
             if not two_sided(row[0]) and (n + k) % 2:
