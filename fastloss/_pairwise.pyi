@@ -1,0 +1,19 @@
+from typing import Any
+
+class PairKernel:
+    def __init__(
+        self, loss: str, parameters: dict[str, float], distance: str, names: tuple[str, ...],
+        sign: float, reduction: str,
+    ) -> None: ...
+    def value(
+        self, rows: tuple[Any, ...], y: Any, sample_weight: Any, out: Any, n_threads: int | None,
+    ) -> Any: ...
+    def value_and_grad(
+        self, rows: tuple[Any, ...], y: Any, sample_weight: Any, out: Any, n_threads: int | None,
+    ) -> tuple[Any, tuple[Any, ...]]: ...
+    def partial_sums(
+        self, rows: tuple[Any, ...], y: Any, sample_weight: Any, n_threads: int | None,
+    ) -> tuple[float, float, int]: ...
+
+def read_rows(names: tuple[str, ...], rows: tuple[Any, ...]) -> list[Any]: ...
+def read_column(x: Any, name: str, what: str, rows: Any) -> Any: ...
