@@ -20,7 +20,10 @@ WIDTHS = {"_kernels": 16, "_kernels_avx2": 32, "_kernels_avx512": 64}
 HELPERS = ("accumulate", "sum_logs", "multiply", "convert_number", "convert_half")
 # Loops over groups of rows or classes; a few are inlined where they are used.
 ROWS = ("largest_panel", "exponentials", "add_rest_panel", "curves", "dense_slopes", "slopes",
-        "log_slopes", "shuffle", "unshuffle")
+        "log_slopes", "shuffle", "unshuffle", "add_squares_panel", "add_turns_panel", "pull",
+        "pull_three")
+# The same of loops in float or double over numbers of either type.
+MIXED = ("add_products_panel", "swing", "swing_three")
 # Passes over panels of pairs, by the list of losses that they are made for.
 PASSES = {"find_largest": "Exponent", "add_exponentials": "Exponent",
           "weigh_exponentials": "Exponent", "add_costs": "Direct"}
@@ -31,6 +34,8 @@ MAKES_DOUBLES = (
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
     "add_all", "fold_columns", "give_others", "make_tile", "mine", "mine_block", "sum_weights",
+    "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
+    "square_turn", "measure_angle", "measure",
 )
 
 
@@ -98,6 +103,11 @@ def not_vectorised(path: Path, vectorised: set[str]) -> list[str]:
                 found = sum(1 for function in vectorised if re.fullmatch(name, function))
                 if found < (2 if family == "Direct" or loop == "find_largest" else 4):
                     failures.append(f"{module}: {loop} {loss} {real} is not vectorised")
+    for loop in MIXED:
+        for j, k in [(0, 0), (0, 1), (1, 1)]:
+            name = rf"__pyx_fuse_{j}_{k}__pyx_f_\w+_{loop}"
+            if not any(re.fullmatch(name, function) for function in vectorised):
+                failures.append(f"{module}: {loop} {j} {k} is not vectorised")
     for helper in HELPERS:
         if not any(function.endswith(f"_{helper}") for function in vectorised):
             failures.append(f"{module}: {helper} is not vectorised")

@@ -14,12 +14,18 @@ cdef struct Angle:
     double b
     double cosine
     double distance      # 1 - cosine
+    bint wide            # not to be computed in float
+
+# What a cosine is computed in.
+ctypedef fused inner:
+    float
+    double
 
 
 # ---- sums over components ------------------------------------------------------------------
 
 
-cdef inline real fold_lanes(real *lanes) noexcept nogil:
+cdef inline inner fold_lanes(inner *lanes) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(LANES // 2):
         lanes[k] += lanes[k + LANES // 2]
@@ -64,8 +70,9 @@ cdef inline double square_distance(Py_ssize_t dim, const real *a, const real *b)
     return total
 
 
-cdef double careful_distance(Py_ssize_t dim, const real *a, const real *b) noexcept nogil:
-    """The distance where squares are beyond the range of numbers, or close to its ends."""
+cdef double careful_distance(Py_ssize_t dim, const real *a, const real *b,
+                             int lift) noexcept nogil:
+    """The distance, times 2^lift, where its square is not between the ends of the range."""
     cdef double t, largest = 0, total = 0
     cdef Py_ssize_t k
     cdef int exponent = 0
@@ -78,26 +85,62 @@ cdef double careful_distance(Py_ssize_t dim, const real *a, const real *b) noexc
     for k in range(dim):
         t = ldexp(<double>a[k] - b[k], -exponent)
         total += t * t
-    return ldexp(sqrt(total), exponent)
+    return ldexp(sqrt(total), exponent + lift)
 
 
-cdef inline void add_products_panel(Py_ssize_t rounds, const real *a, const real *b, double *aa,
-                                    double *bb, double *ab) noexcept nogil:
+cdef inline void add_products_panel(Py_ssize_t rounds, const real *a, const real *b, inner *aa,
+                                    inner *bb, inner *ab) noexcept nogil:
     cdef Py_ssize_t j, k
-    cdef double x, y, s, t, u
+    cdef inner x, y, s, t, u
     for k in range(LANES):
         s = aa[k]
         t = bb[k]
         u = ab[k]
         for j in range(rounds):
-            x = a[j * LANES + k]
-            y = b[j * LANES + k]
+            x = <inner>a[j * LANES + k]
+            y = <inner>b[j * LANES + k]
             s += x * x
             t += y * y
             u += x * y
         aa[k] = s
         bb[k] = t
         ab[k] = u
+
+
+cdef inline void add_products(Py_ssize_t dim, const real *a, const real *b, inner tag,
+                              double *sums) noexcept nogil:
+    """Of two rows: a a, b b and a b."""
+    cdef inner aa[LANES]
+    cdef inner bb[LANES]
+    cdef inner ab[LANES]
+    cdef inner x, y
+    cdef Py_ssize_t stretch, start, i, k, panels
+    cdef Py_ssize_t rounds = dim // LANES
+    sums[0] = 0
+    sums[1] = 0
+    sums[2] = 0
+    for stretch in range(rounds // STRETCH + 1):
+        start = stretch * STRETCH
+        for k in range(LANES):
+            aa[k] = 0
+            bb[k] = 0
+            ab[k] = 0
+        panels = min(rounds - start, <Py_ssize_t>STRETCH) // ROUNDS
+        for i in range(panels):
+            add_products_panel[real, inner](ROUNDS, a + (start + i * ROUNDS) * LANES,
+                                            b + (start + i * ROUNDS) * LANES, aa, bb, ab)
+        for i in range(start + panels * ROUNDS, min(rounds, start + STRETCH)):
+            add_products_panel[real, inner](1, a + i * LANES, b + i * LANES, aa, bb, ab)
+        if start + STRETCH > rounds:
+            for k in range(dim - rounds * LANES):
+                x = <inner>a[rounds * LANES + k]
+                y = <inner>b[rounds * LANES + k]
+                aa[k] += x * x
+                bb[k] += y * y
+                ab[k] += x * y
+        sums[0] += fold_lanes[inner](aa)
+        sums[1] += fold_lanes[inner](bb)
+        sums[2] += fold_lanes[inner](ab)
 
 
 cdef inline void add_turns_panel(Py_ssize_t rounds, const real *a, const real *b, double of_a,
@@ -142,64 +185,47 @@ cdef double careful_inverse(Py_ssize_t dim, const real *a) noexcept nogil:
     for k in range(dim):
         t = fabs(<double>a[k])
         largest = t if t > largest else largest
-    if largest == 0:
-        return 0
+    if largest == 0 or largest == INFINITY:
+        return 0 * largest
     frexp(largest, &exponent)
     for k in range(dim):
         t = ldexp(<double>a[k], -exponent)
         total += t * t
     inverse = ldexp(1 / sqrt(total), -exponent)
-    return most if inverse > most else inverse
-
-
-cdef inline bint squares_well(double square) noexcept nogil:
-    """Whether a sum of squares in double is what it should be; NaN is."""
-    return not (square < 1e-250 or square > 1e250)
+    return 0 if inverse > most else inverse          # as a row of zeros
 
 
 cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
                                Angle *angle) noexcept nogil:
-    cdef double aa[LANES]
-    cdef double bb[LANES]
-    cdef double ab[LANES]
-    cdef double x, y
-    # below, 1 - cos keeps fewer digits than the rows have
+    cdef double sums[3]
+    cdef double apart
+    # below, 1 - cos has fewer digits than a real
     cdef double least = 1e-6 if real is float else 0.25
     cdef bint careful
-    cdef Py_ssize_t i, k
-    cdef Py_ssize_t rounds = dim // LANES
-    cdef Py_ssize_t panels = rounds // ROUNDS
-    for k in range(LANES):
-        aa[k] = 0
-        bb[k] = 0
-        ab[k] = 0
-    for i in range(panels):
-        add_products_panel[real](ROUNDS, a + i * ROUNDS * LANES, b + i * ROUNDS * LANES, aa, bb,
-                                 ab)
-    for i in range(panels * ROUNDS, rounds):
-        add_products_panel[real](1, a + i * LANES, b + i * LANES, aa, bb, ab)
-    for k in range(dim - rounds * LANES):
-        x = a[rounds * LANES + k]
-        y = b[rounds * LANES + k]
-        aa[k] += x * x
-        bb[k] += y * y
-        ab[k] += x * y
-    x = fold(aa)
-    y = fold(bb)
-    careful = not (squares_well(x) and squares_well(y))
+    if real is float:
+        add_products[float, float](dim, a, b, 0, sums)
+        angle.wide = not (sums[0] > 1e-25 and sums[0] < 1e25 and sums[1] > 1e-25
+                          and sums[1] < 1e25)
+        apart = 1 - sums[2] / sqrt(sums[0] * sums[1])
+        if angle.wide or not apart >= 0.25:
+            angle.wide = True
+            add_products[float, double](dim, a, b, 0, sums)
+    else:
+        angle.wide = True
+        add_products[double, double](dim, a, b, 0, sums)
+    careful = sums[0] < 1e-250 or sums[0] > 1e250 or sums[1] < 1e-250 or sums[1] > 1e250
     if careful:
         angle.a = careful_inverse[real](dim, a)
         angle.b = careful_inverse[real](dim, b)
-        angle.a = x if x != x else angle.a           # NaN stays
-        angle.b = y if y != y else angle.b
     else:
-        angle.a = 1 / sqrt(x)
-        angle.b = 1 / sqrt(y)
+        angle.a = 1 / sqrt(sums[0])
+        angle.b = 1 / sqrt(sums[1])
     if angle.a == 0 or angle.b == 0:
-        angle.cosine = (x + y) * 0                   # a row of zeros has no direction; NaN stays
+        # a row of zeros has no direction; NaN stays
+        angle.cosine = (sums[0] + sums[1]) * 0
         angle.distance = 1 - angle.cosine
         return
-    angle.cosine = fold(ab) * angle.a * angle.b
+    angle.cosine = sums[2] * angle.a * angle.b
     angle.distance = 1 - angle.cosine
     if careful or angle.distance < least:
         angle.distance = 0.5 * square_turn[real](dim, a, b, angle.a, angle.b)
@@ -239,41 +265,41 @@ cdef inline void pull_three(Py_ssize_t dim, const real *slope, const real *lift,
 
 
 cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const real *a,
-                       const real *b, real *g, real *h) noexcept nogil:
+                       const real *b, real *g, real *h, inner tag) noexcept nogil:
     """Of 1 - cos, on both sides."""
     cdef Py_ssize_t k
-    cdef double of_a = angle.a
-    cdef double of_b = angle.b
-    cdef double cosine = angle.cosine
-    cdef double slope_a = slope * of_a
-    cdef double slope_b = slope * of_b
-    cdef double x, y
+    cdef inner of_a = <inner>angle.a
+    cdef inner of_b = <inner>angle.b
+    cdef inner cosine = <inner>angle.cosine
+    cdef inner slope_a = <inner>(slope * angle.a)
+    cdef inner slope_b = <inner>(slope * angle.b)
+    cdef inner x, y
     for k in range(dim):
-        x = a[k] * of_a
-        y = b[k] * of_b
+        x = <inner>a[k] * of_a
+        y = <inner>b[k] * of_b
         g[k] = <real>(slope_a * (cosine * x - y))
         h[k] = <real>(slope_b * (cosine * y - x))
 
 
 cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, const Angle *far,
                              const real *a, const real *p, const real *n, real *g, real *h,
-                             real *o) noexcept nogil:
+                             real *o, inner tag) noexcept nogil:
     """Of a difference of two such."""
     cdef Py_ssize_t k
-    cdef double of_a = near.a
-    cdef double of_p = near.b
-    cdef double of_n = far.b
-    cdef double cosine_p = near.cosine
-    cdef double cosine_n = far.cosine
-    cdef double along = near.cosine - far.cosine
-    cdef double slope_a = slope * of_a
-    cdef double slope_p = slope * of_p
-    cdef double slope_n = -slope * of_n
-    cdef double x, y, z
+    cdef inner of_a = <inner>near.a
+    cdef inner of_p = <inner>near.b
+    cdef inner of_n = <inner>far.b
+    cdef inner cosine_p = <inner>near.cosine
+    cdef inner cosine_n = <inner>far.cosine
+    cdef inner along = <inner>(near.cosine - far.cosine)
+    cdef inner slope_a = <inner>(slope * near.a)
+    cdef inner slope_p = <inner>(slope * near.b)
+    cdef inner slope_n = <inner>(-slope * far.b)
+    cdef inner x, y, z
     for k in range(dim):
-        x = a[k] * of_a
-        y = p[k] * of_p
-        z = n[k] * of_n
+        x = <inner>a[k] * of_a
+        y = <inner>p[k] * of_p
+        z = <inner>n[k] * of_n
         g[k] = <real>(slope_a * (along * x - (y - z)))
         h[k] = <real>(slope_p * (cosine_p * y - x))
         o[k] = <real>(slope_n * (cosine_n * z - x))

@@ -7,9 +7,9 @@ A. Rows are worked on a block at a time: distances of its pairs, the loss of the
    read again, from the cache.
 B. Distances come from differences of components, which are exact where rows are near. What is too
    small or too large to be squared is computed again, in double or scaled.
-C. The angle of two rows is a small difference of large numbers, and so is its gradient: both are
-   computed in double whatever the rows are. 1 - cos is 1 minus the product of the unit rows while
-   that keeps its digits, and half the square of their difference where they are nearly parallel.
+C. 1 - cos and its gradient are differences of unit rows and their products. Where they lose more
+   than two bits, those of float rows are computed in double; where rows are so nearly parallel
+   that this loses digits too, 1 - cos is half the square of the difference of the unit rows.
 D. What is stored for a pair, its sum over components, is added in LANES by index, so the bits are
    the same for every width of vectors, layout and number of threads.
 """
@@ -65,23 +65,43 @@ cdef inline void measure(const PairJob *job, Py_ssize_t n, const real *a, const 
             square = distance[i]
             distance[i] = sqrt_(distance[i])
             if square < least or square > most:
-                distance[i] = <real>careful_distance[real](dim, a + i * dim, b + i * dim)
+                distance[i] = <real>careful_distance[real](dim, a + i * dim, b + i * dim, 0)
 
 
-cdef inline real slope_of(const PairJob *job, real g, real distance, real *lift) noexcept nogil:
+cdef inline real slope_of(const PairJob *job, real g, real distance, const real *a, const real *b,
+                          real *lift) noexcept nogil:
     """What the difference of two rows, times `lift`, has to be multiplied by."""
     cdef real zero = 0
-    cdef real one = 1
     cdef real small = <real>(1e-30 if real is float else 1e-290)
-    cdef real large = <real>(1e30 if real is float else 1e270)
-    lift[0] = one
+    cdef int power = 100 if real is float else 900
+    lift[0] = 1
     if job.distance != EUCLIDEAN:
         return g + g
     if distance == zero:
         return g * zero
-    if distance < small:      # its reciprocal may be beyond all numbers
-        lift[0] = large
-    return g / (distance * lift[0])
+    if distance < small:      # it may have few digits, and its reciprocal be beyond all numbers
+        lift[0] = <real>ldexp(1, power)
+        return g / <real>careful_distance[real](job.dim, a, b, power)
+    return g / distance
+
+
+cdef inline void turn_pair(Py_ssize_t dim, double slope, const Angle *angle, const real *a,
+                           const real *b, real *g, real *h) noexcept nogil:
+    if real is float:
+        if not angle.wide:
+            swing[float, float](dim, slope, angle, a, b, g, h, 0)
+            return
+    swing[real, double](dim, slope, angle, a, b, g, h, 0)
+
+
+cdef inline void turn_three(Py_ssize_t dim, double slope, const Angle *near, const Angle *far,
+                            const real *a, const real *p, const real *n, real *g, real *h,
+                            real *o) noexcept nogil:
+    if real is float:
+        if not (near.wide or far.wide):
+            swing_three[float, float](dim, slope, near, far, a, p, n, g, h, o, 0)
+            return
+    swing_three[real, double](dim, slope, near, far, a, p, n, g, h, o, 0)
 
 
 cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
@@ -153,17 +173,19 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
             for k in range(job.count):
                 memset(g[k] + here, 0, dim * sizeof(real))
         elif job.count == 2 and job.distance == COSINE:
-            swing[real](dim, g_block[i], &angle[0][i], x[0] + here, x[1] + here, g[0] + here,
-                        g[1] + here)
+            turn_pair[real](dim, g_block[i], &angle[0][i], x[0] + here, x[1] + here, g[0] + here,
+                            g[1] + here)
         elif job.count == 2:
-            slope[0] = slope_of[real](job, g_block[i], distance[0][i], lift)
+            slope[0] = slope_of[real](job, g_block[i], distance[0][i], x[0] + here, x[1] + here,
+                                      lift)
             pull[real](dim, slope[0], lift[0], x[0] + here, x[1] + here, g[0] + here, g[1] + here)
         elif job.distance == COSINE:
-            swing_three[real](dim, sign * g_block[i], &angle[0][i], &angle[1][i], x[0] + here,
-                              x[1] + here, x[2] + here, g[0] + here, g[1] + here, g[2] + here)
+            turn_three[real](dim, sign * g_block[i], &angle[0][i], &angle[1][i], x[0] + here,
+                             x[1] + here, x[2] + here, g[0] + here, g[1] + here, g[2] + here)
         else:
             for k in range(2):
-                slope[k] = slope_of[real](job, sign * g_block[i], distance[k][i], &lift[k])
+                slope[k] = slope_of[real](job, sign * g_block[i], distance[k][i], x[0] + here,
+                                          x[k + 1] + here, &lift[k])
             pull_three[real](dim, slope, lift, x[0] + here, x[1] + here, x[2] + here, g[0] + here,
                              g[1] + here, g[2] + here)
     for k in range(job.count):
