@@ -183,7 +183,7 @@ def test_triplets_that_are_refused():
         TripletLoss().value(A, B, B[:2])
     with pytest.raises(TypeError, match="positives must hold real numbers"):
         TripletLoss().value_and_grad(A, B.astype(object), B)
-    with pytest.raises(TypeError, match="out must be 3 arrays, .*grad_anchors.* got 2 of them"):
+    with pytest.raises(TypeError, match=r"out must be 3 arrays, .*grad_anchors.* got 2 of them"):
         TripletLoss().value_and_grad(A, B, B, out=(A.copy(), B.copy()))
 
 
@@ -306,7 +306,8 @@ def test_torch(reduction):
             for dtype in DTYPES:
                 f, grads = loss.replace(reduction=reduction).value_and_grad(
                     *rows[:count].astype(dtype), *labels)
-                bound = 300 * np.finfo(dtype).eps
+                # torch adds 1e-12 to the squares of lengths
+                bound = max(300 * np.finfo(dtype).eps, 1e-10)
                 np.testing.assert_allclose(f, expected.detach(), bound, bound)
                 for g, g_0 in zip(grads, grads_0, strict=True):
                     np.testing.assert_allclose(g, g_0, bound, bound * float(g_0.abs().max()))
