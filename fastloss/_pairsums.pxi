@@ -256,12 +256,14 @@ cdef inline void pull_three(Py_ssize_t dim, const real *slope, const real *lift,
     cdef real lift_near = lift[0]
     cdef real lift_far = lift[1]
     cdef real t, u
+    # six arrays in one loop are more than the compiler tells apart
     for k in range(dim):
         t = near * (lift_near * (a[k] - p[k]))
         u = far * (lift_far * (a[k] - n[k]))
         g[k] = t - u
-        h[k] = -t
-        o[k] = u
+    for k in range(dim):
+        h[k] = -(near * (lift_near * (a[k] - p[k])))
+        o[k] = far * (lift_far * (a[k] - n[k]))
 
 
 cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const real *a,
@@ -301,5 +303,9 @@ cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, co
         y = <inner>p[k] * of_p
         z = <inner>n[k] * of_n
         g[k] = <real>(slope_a * (along * x - (y - z)))
+    for k in range(dim):
+        x = <inner>a[k] * of_a
+        y = <inner>p[k] * of_p
+        z = <inner>n[k] * of_n
         h[k] = <real>(slope_p * (cosine_p * y - x))
         o[k] = <real>(slope_n * (cosine_n * z - x))
