@@ -20,7 +20,7 @@ import numpy
 from vectorised import ROOT, SOURCES, functions, lines, not_vectorised
 
 TARGETS = {"aarch64": "aarch64-linux-musl", "x86_64": "x86_64-linux-musl"}
-MODULES = ["_level", "_threads", "_call", "_rows", "_batch", "_kernels"]
+MODULES = ["_level", "_threads", "_call", "_rows", "_batch", "_pairwise", "_kernels"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter",
             # a float function on a double, in a branch that is never taken
             "-Wno-absolute-value"]

@@ -15,7 +15,7 @@ class Pairs:
     def __init__(
         self, x: NDArray[Any], labels: NDArray[Any], others: NDArray[Any] | None,
         other_labels: NDArray[Any] | None, *, distance: bool, normalize: bool,
-        n_threads: int | None,
+        cosine: bool, n_threads: int | None,
     ) -> None: ...
     def run(
         self, loss: bytes, step: str, *, gradient: bool = ..., others: bool = ...,

@@ -66,7 +66,7 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
 
 cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
                     Py_ssize_t width, bint normalize, const double *norm, const double *center,
-                    bint distance, real *out, real *base) noexcept nogil:
+                    bint distance, bint cosine, real *out, real *base) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef double length, total, e, offset = 0
     for k in range(dim):
@@ -82,6 +82,8 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         for k in range(dim):
             e = out[i * width + k]
             total += e * (e if distance else center[k])
+        if cosine and norm[i] == 0:
+            total += 1              # the cosine to a row without a direction is 0
         base[i] = <real>total
 
 
@@ -155,6 +157,7 @@ cdef class Pairs:
     cdef bint symmetric
     cdef bint distance
     cdef bint normalize
+    cdef bint cosine                   # distances are 1 - cos, half the squares of those of rows
     cdef bint single
     cdef int n_threads
     cdef Py_ssize_t dim
@@ -163,10 +166,11 @@ cdef class Pairs:
     cdef object dtype
 
     def __init__(self, x, labels, others, other_labels, *, bint distance, bint normalize,
-                 n_threads):
+                 bint cosine, n_threads):
         self.symmetric = others is None
         self.distance = distance
         self.normalize = normalize
+        self.cosine = cosine
         self.dtype = x.dtype
         self.single = x.dtype == np.float32
         self.dim = x.shape[1]
@@ -198,7 +202,8 @@ cdef class Pairs:
         center = self.center = total / max(count, 1)
         for rows in (self.a,) if self.symmetric else (self.a, self.b):
             rows.x = zeros((padded(rows.n), self.width), self.dtype)
-            rows.base = np.zeros(padded(rows.n), self.dtype)
+            # without components all rows are of length 0, and their cosines 0
+            rows.base = np.full(padded(rows.n), float(self.cosine and not self.dim), self.dtype)
             norm = rows.norm
             if rows.n and self.dim:
                 if self.single:
@@ -222,13 +227,13 @@ cdef class Pairs:
         cdef const real *x = <const real *>cnp.PyArray_DATA(<cnp.ndarray>rows.source)
         cdef real *out = <real *>cnp.PyArray_DATA(<cnp.ndarray>rows.x)
         cdef real *base = <real *>cnp.PyArray_DATA(<cnp.ndarray>rows.base)
-        cdef bint normalize = self.normalize, distance = self.distance
+        cdef bint normalize = self.normalize, distance = self.distance, cosine = self.cosine
         cdef double *norms = &norm[0] if normalize else NULL
         cdef double *middle = &center[0]
         cdef int n_threads = self.n_threads
         for block in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
             pack_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, width, normalize,
-                            norms, middle, distance, out, base)
+                            norms, middle, distance, cosine, out, base)
 
     cdef void describe(self, BatchSide *side, Rows rows, list keep, tuple shift, tuple factor,
                        weight) except *:
@@ -377,10 +382,14 @@ cdef class Pairs:
         job.dim = self.dim
         job.width = self.width
         job.pitch = padded(self.b.n)
-        most = int(sizes.max())
+        if np.isnan(self.center).any():       # no distance is known, and so no order of them
+            self.a.rest.fill(np.nan)
+            self.b.rest.fill(np.nan)
+            return np.nan, 1.0, 1.0
+        most = max(1, int(sizes.max()))
         job.room = 2 if mining == "hard" else 2 * most if mining == "semi-hard" else most + self.b.n
         anchor = job.room * sizeof(Entry) + (job.pitch * size if mining == "all" else 0)
-        job.together = padded(min(max(<Py_ssize_t>1, KEPT // anchor), self.a.n))
+        job.together = padded(max(<Py_ssize_t>1, min(KEPT // anchor, self.a.n)))
         job.n_threads = <int>max(1, min(self.n_threads, job.together // MOST))
         job.members = &members[0]
         job.starts = &starts[0]

@@ -190,14 +190,6 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
         if job.mining == ALL:
             memset(weights, 0, job.pitch * sizeof(real))
         return
-    if d[0] != d[0]:              # one NaN makes all means NaN, and so all rows
-        job.cost[i] = d[0]
-        job.terms[i] = weight
-        job.nonzero[i] = weight
-        if job.mining == ALL:
-            memset(weights, 0, job.pitch * sizeof(real))
-        enter(job, slot, first, d[0])
-        return
     if job.euclidean:
         for j in range(n):
             d[j] = sqrt_(d[j])

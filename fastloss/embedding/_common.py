@@ -109,6 +109,7 @@ class Terms(NamedTuple):
 def make_batch(
     x: Array, codes: Array, n_codes: int, others: Array | None, other_codes: Array | None,
     weights: Array | None, *, distance: bool, normalize: bool, n_threads: int | None,
+    cosine: bool = False,
 ) -> Batch:
     """Pack the rows of one or two sides."""
     theirs = codes if other_codes is None else other_codes
@@ -117,7 +118,7 @@ def make_batch(
     if others is None:
         same -= 1.0
     pairs = _batch.Pairs(x, codes, others, other_codes, distance=distance, normalize=normalize,
-                         n_threads=n_threads)
+                         cosine=cosine, n_threads=n_threads)
     return Batch(pairs, weights, same, different, others is None)
 
 
@@ -199,7 +200,8 @@ class LabelLoss(EmbeddingLoss):
             theirs = read_labels("ref_labels", ref_labels, "refs", others.shape[0])
             (codes, other_codes), count = number_labels("labels and ref_labels", y, theirs)
         return make_batch(x, codes, count, others, other_codes, weights, distance=self._distance,
-                          normalize=self._scaled(), n_threads=n_threads)
+                          normalize=self._scaled(), n_threads=n_threads,
+                          cosine=getattr(self, "distance", None) == "cosine")
 
     def __call__(
         self, embeddings: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None

@@ -138,6 +138,9 @@ class PairsReference(EmbeddingLoss):
                 sides.append(_Side(*_unit(rows)) if scaled else _Side(rows, None))
             a, b = sides[0], sides[-1]
             v = _square_distances(a.rows, b.rows) if self._distance else a.rows @ b.rows.T
+            if getattr(self, "distance", None) == "cosine":
+                # the cosine to a row without a direction is 0, and half of v is 1 - it
+                v += np.add.outer(*(1.0 - np.any(side.rows, axis=1) for side in (a, b)))
             same = codes[:, None] == (codes if symmetric else ref_codes)
             other = ~same
             if symmetric:

@@ -327,6 +327,8 @@ class BatchTripletLoss(LabelReference):
         else:
             factor = 0.5 if self.distance == "cosine" else 1.0
             d, by_v = factor * pairs.v, np.full(pairs.v.shape, factor)
+        if np.isnan(d).any():     # no order of distances is known
+            return Sums(np.nan, 1.0, 1.0, np.full(d.shape, np.nan))
         total = weight = nonzero = 0.0
         slope = np.zeros(d.shape)
         for i, w in enumerate(pairs.w):
