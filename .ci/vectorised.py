@@ -33,7 +33,7 @@ MAKES_DOUBLES = (
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
-    "add_all", "fold_columns", "give_others", "make_tile", "mine", "mine_block", "sum_weights",
+    "add_all", "fold_columns", "give_others", "lift", "make_tile", "mine", "mine_block", "sum_weights",
     "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
     "square_turn", "measure_angle", "measure",
 )
@@ -108,6 +108,10 @@ def not_vectorised(path: Path, vectorised: set[str]) -> list[str]:
             name = rf"__pyx_fuse_{j}_{k}__pyx_f_\w+_{loop}"
             if not any(re.fullmatch(name, function) for function in vectorised):
                 failures.append(f"{module}: {loop} {j} {k} is not vectorised")
+    for j, real in enumerate(["float", "double"]):
+        name = rf"__pyx_fuse_\d_{j}_\d_0__pyx_f_\w+_lift"
+        if sum(1 for function in vectorised if re.fullmatch(name, function)) < 2:
+            failures.append(f"{module}: lift {real} is not vectorised")
     for helper in HELPERS:
         if not any(function.endswith(f"_{helper}") for function in vectorised):
             failures.append(f"{module}: {helper} is not vectorised")

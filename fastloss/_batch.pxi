@@ -255,6 +255,68 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
     job.counted[at.i // SIDE] += share * count
 
 
+cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
+               real *tile, real *columns, Meeting meeting, Shifts shifts) noexcept nogil:
+    """Costs [ln(N_i + N_j) + d]+^2 / 2 of pairs of one class, from the logarithms of N.
+
+    Derivatives by either logarithm are summed, the tile becomes those by v.
+    """
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t group, first, j, l
+    cdef real zero = 0
+    cdef real half = 0.5
+    cdef real one = 1
+    cdef real none = <real>-1e29                # less is the logarithm of no sum at all
+    cdef real log_i, log_j, larger, d, e, in_class, weight, weight_j, rate, excess, first_share
+    cdef const int *label = job.a.label + at.i
+    cdef const real *logs = <const real *>job.a.factor[0] + at.i
+    cdef const real *weights = <const real *>job.a.weight + at.i
+    cdef real *column
+    cdef int label_j, own_lane
+    cdef double share = 0.5 if Meeting is OwnTag else 1
+    cdef double total = 0
+    cdef double count = 0
+    cdef real sums[4][MOST]                     # costs, counts, terms, derivatives
+    for group in range((at.n + DEEP - 1) // DEEP):
+        first = group * DEEP
+        memset(sums, 0, sizeof(sums))
+        for j in range(first, min(first + DEEP, at.n)):
+            label_j = job.b.label[at.j + j]
+            own_lane = <int>(at.j + j - at.i)
+            log_j = (<const real *>job.b.factor[0])[at.j + j]
+            weight_j = (<const real *>job.b.weight)[at.j + j]
+            column = columns + (at.n + j) * size
+            for l in range(size):
+                in_class = one if label[l] == label_j else zero
+                if Meeting is OwnTag:
+                    in_class = zero if <int>l == own_lane else in_class
+                log_i = logs[l]
+                larger = log_i if log_i > log_j else log_j
+                in_class = in_class if larger > none else zero
+                e = exp_negative(-magnitude(log_i - log_j))
+                d = sqrt_(tile[j * size + l])
+                excess = larger + log1p_unit(e) + d
+                excess = zero if excess <= zero else excess
+                weight = in_class * (weights[l] + weight_j)
+                rate = weight * excess
+                first_share = (one if log_i > log_j else e) / (one + e)
+                sums[0][l] += half * rate * excess
+                sums[1][l] += weight if excess > zero else zero
+                sums[2][l] += weight
+                sums[3][l] += rate * first_share
+                column[l] += rate * (one - first_share)
+                e = half / d
+                e = e if d > zero else zero
+                tile[j * size + l] = rate * e
+        for l in range(at.lanes):
+            total += sums[0][l]
+            count += sums[1][l]
+            job.a.sums[2][at.i + l] += share * sums[2][l]
+            job.a.sums[0][at.i + l] += sums[3][l]
+    job.cost[at.i // SIDE] += share * total
+    job.counted[at.i // SIDE] += share * count
+
+
 # ---- tiles ---------------------------------------------------------------------------------
 
 
@@ -353,7 +415,7 @@ cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
 
 
 cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
-    return 1 if job.step == WEIGH else 2 if job.step == LARGEST else 3
+    return 1 if job.step == WEIGH else 3 if job.step == SUM else 2
 
 
 cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns) noexcept nogil:
@@ -377,8 +439,10 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
                 else:
                     total += columns[l]
             columns += size
-            if job.step == WEIGH:
+            if job.step == WEIGH or (job.step == LIFT and k == 0):
                 job.b.rest[j] += total
+            elif job.step == LIFT:
+                job.b.sums[0][j] += total
             elif job.step == LARGEST:
                 job.b.sums[k][j] = max(job.b.sums[k][j], total)
             else:
@@ -394,7 +458,7 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
     cdef Py_ssize_t stop = min((first + 1) * SIDE, job.a.n)
     cdef Py_ssize_t panels, panel, room, count, k
     cdef bint both = not own and job.columns
-    cdef bint weigh = job.step == WEIGH and job.gradient
+    cdef bint weigh = (job.step == WEIGH or job.step == LIFT) and job.gradient
     cdef real *turned = <real *>scratch
     cdef real *columns = turned + size * job.dim
     cdef real *tiles
@@ -446,7 +510,7 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
             else:
                 fl_add_columns(panels, at.n, width, <const double *>job.a.x + k, width, tiles,
                                <double *>job.b.g + at.j * width)
-    if both and (weigh or job.step != WEIGH):
+    if both and (weigh or job.step < WEIGH):
         fold_columns[real](job, &at, columns, at.lanes)
 
 
@@ -512,6 +576,15 @@ def bind_exponent(Exponent parameters):
     loss.step64[WEIGH][1] = <Step64>weigh_exponentials[Exponent, double, OtherTag, EachTag]
     loss.step64[WEIGH][2] = <Step64>weigh_exponentials[Exponent, double, OwnTag, CommonTag]
     loss.step64[WEIGH][3] = <Step64>weigh_exponentials[Exponent, double, OwnTag, EachTag]
+    if Exponent is Lifted:
+        loss.step32[LIFT][0] = <Step32>lift[Exponent, float, OtherTag, CommonTag]
+        loss.step32[LIFT][1] = <Step32>lift[Exponent, float, OtherTag, CommonTag]
+        loss.step32[LIFT][2] = <Step32>lift[Exponent, float, OwnTag, CommonTag]
+        loss.step32[LIFT][3] = <Step32>lift[Exponent, float, OwnTag, CommonTag]
+        loss.step64[LIFT][0] = <Step64>lift[Exponent, double, OtherTag, CommonTag]
+        loss.step64[LIFT][1] = <Step64>lift[Exponent, double, OtherTag, CommonTag]
+        loss.step64[LIFT][2] = <Step64>lift[Exponent, double, OwnTag, CommonTag]
+        loss.step64[LIFT][3] = <Step64>lift[Exponent, double, OwnTag, CommonTag]
     memcpy(loss.parameters, &parameters, sizeof(Exponent))
     return (<char *>&loss)[:sizeof(BatchLoss)]
 

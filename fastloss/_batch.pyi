@@ -20,7 +20,7 @@ class Pairs:
     def run(
         self, loss: bytes, step: str, *, gradient: bool = ..., others: bool = ...,
         columns: bool = ..., shift: Any = ..., factor: Any = ..., weight: Any = ...,
-        each: bool = ...,
+        each: bool = ..., more: bool = ...,
     ) -> tuple[float, float]: ...
     def triplets(
         self, mining: str, margin: float, soft: bool, distance: str, *, gradient: bool,

@@ -15,7 +15,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastloss._arrays cimport check_dtype, read
-from fastloss._job cimport (ALL, HARDEST, LARGEST, MOST, SEMI_HARD, SIDE, SUM, TILED, WEIGH,
+from fastloss._job cimport (ALL, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM, TILED, WEIGH,
                             BatchJob, BatchLoss, BatchRunner, BatchSide, Entry, Near, TripletJob,
                             TripletRunner)
 from fastloss._math cimport real
@@ -265,14 +265,14 @@ cdef class Pairs:
 
     def run(self, bytes loss, str step, *, bint gradient=False, bint others=True,
             bint columns=True, shift=((0, 0), (0, 0)), factor=((0, 0, 0), (0, 0, 0)),
-            weight=(0, 0), bint each=False):
+            weight=(0, 0), bint each=False, bint more=False):
         """Pass over all pairs.
 
         Parameters
         ----------
         loss : bytes
             What a `bind_*` of the kernels returned.
-        step : {"largest", "sum", "weigh"}
+        step : {"largest", "sum", "weigh", "lift"}
         gradient : bool
             Whether to make sums for gradients; of the other side too if `others`.
         columns : bool
@@ -281,6 +281,8 @@ cdef class Pairs:
             For each side; see `BatchSide`. Numbers, or arrays of one number per row.
         each : bool
             Whether shifts differ from row to row.
+        more : bool
+            Whether to add to the sums for gradients that the last pass made.
 
         Returns
         -------
@@ -298,9 +300,10 @@ cdef class Pairs:
         for rows in (self.a, self.b):
             start = -np.inf if step == "largest" else 0.0
             rows.sums = np.full((3, padded(rows.n) + 1), start)
-            rows.rest = np.zeros(padded(rows.n) + 1)
-            rows.g = None
-        if gradient:
+            if not more:
+                rows.rest = np.zeros(padded(rows.n) + 1)
+                rows.g = None
+        if gradient and not more:
             self.a.g = zeros((padded(self.a.n), self.width), self.dtype)
             if others and not self.symmetric:
                 self.b.g = zeros((padded(self.b.n), self.width), self.dtype)
@@ -310,7 +313,7 @@ cdef class Pairs:
         job.distance = self.distance
         job.each = each
         job.gradient = gradient
-        job.step = {"largest": LARGEST, "sum": SUM, "weigh": WEIGH}[step]
+        job.step = {"largest": LARGEST, "sum": SUM, "weigh": WEIGH, "lift": LIFT}[step]
         job.n_threads = <int>max(1, min(self.n_threads, blocks))
         job.dim = self.dim
         job.width = self.width

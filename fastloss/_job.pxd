@@ -121,6 +121,8 @@ cdef enum:
     LARGEST            # the largest exponents of each row
     SUM                # the sums of exponentials of each row
     WEIGH              # the value of sums over pairs; the derivatives by pairs, and the gradient
+    LIFT               # the same where a pair's cost depends on its rows' sums
+    STEPS
 
 ctypedef struct BatchLoss
 
@@ -145,7 +147,7 @@ ctypedef struct BatchJob:
     bint distance            # v is the square of a distance, else a product
     bint each                # shifts are not one number
     bint gradient
-    int step                 # LARGEST, SUM or WEIGH
+    int step
     int n_threads
     Py_ssize_t dim
     Py_ssize_t width         # of a padded row
@@ -176,8 +178,8 @@ ctypedef void (*Step64)(const void *parameters, const BatchJob *job, const Place
 
 # By step, and 2 (whether of a block with itself) + (whether each row has its shifts).
 ctypedef struct BatchLoss:
-    Step32 step32[3][4]
-    Step64 step64[3][4]
+    Step32 step32[STEPS][4]
+    Step64 step64[STEPS][4]
     double parameters[12]
 
 ctypedef void (*BatchRunner)(const BatchJob *job) noexcept nogil

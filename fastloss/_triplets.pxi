@@ -8,7 +8,6 @@ by products. Blocks are worked on side by side; what they add to rows that are n
 afterwards, in an order that does not depend on threads.
 """
 from fastloss._job cimport ALL, HARDEST, SEMI_HARD, Entry, TripletJob
-from fastloss._math cimport log1p_unit, magnitude, sqrt_
 
 # Types that stand for what a triplet costs.
 cdef enum HingeTag:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["CircleLoss", "InfoNCELoss", "MultiSimilarityLoss", "NPairsLoss", "NTXentLoss",
-           "SupConLoss"]
+__all__ = ["CircleLoss", "InfoNCELoss", "LiftedStructureLoss", "MultiSimilarityLoss",
+           "NPairsLoss", "NTXentLoss", "SupConLoss"]
 
 # Exponentials of numbers that lie no further apart than this neither overflow nor vanish.
 RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
@@ -382,3 +382,72 @@ class CircleLoss(ExponentialLoss, LabelLoss):
         both = anchors.different + anchors.same
         slope = sigmoid(both)
         return Slopes(softplus(both), (batch.same > 0) & (batch.different > 0), slope, slope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftedStructureLoss(ExponentialLoss, LabelLoss):
+    r"""Lifted structured loss.
+
+    .. math:: L = \frac{1}{2 |P|} \sum_{(i, j) \in P} \Bigl[\ln\Bigl(
+              \sum_{k \in N(i)} e^{m - d_{ik}} + \sum_{l \in N(j)} e^{m - d_{jl}}\Bigr)
+              + d_{ij}\Bigr]_+^2
+
+    of Euclidean distances d; P are the pairs i < j of one class, N(i) the rows of other classes.
+
+    Parameters
+    ----------
+    margin : float, default 1
+        m.
+    normalize : bool, default False
+        Scale rows to unit length; the gradient goes through the scaling.
+    reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
+        Over pairs of one class of which a row has a negative. "sum" keeps the 1/2.
+
+    Notes
+    -----
+    A pair counts with the mean of its rows' weights. With `refs`, pairs are of a row and a ref, a
+    ref's negatives are rows, and the row's weight counts.
+
+    References
+    ----------
+    H. O. Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding",
+    arXiv:1511.06452, equation 4.
+    """
+
+    margin: float = parameter(1.0, number())
+    normalize: bool = parameter(False, flag)
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    _distance = True
+
+    def _bind(self) -> tuple[str, str, dict[str, float]]:
+        return "exponent", "Lifted", {"margin": self.margin}
+
+    def _exponents(self) -> tuple[float, float, float]:
+        # no distance of unit rows is more than 2
+        return self.margin, self.margin, self.margin - 2.001
+
+    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
+        pairs = batch.pairs
+        shifts, each = self._shifts(batch)
+        mine: Any = 1.0 if batch.weights is None else batch.weights
+        pairs.run(self._kernel, "sum", columns=True, shift=shifts, each=each)
+        logs, absent = [], -1e30
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for side, shift in zip((pairs.a, pairs.b), shifts, strict=True):
+                log = np.log(side.sums[0, :side.n]) + shift[0]
+                logs.append(np.where(log == -np.inf, absent, log))
+        total, nonzero = pairs.run(
+            self._kernel, "lift", gradient=gradient, others=others, columns=True,
+            weight=(mine, mine if batch.symmetric else 0.0),
+            factor=tuple((log, 0.0, 0.0) for log in logs))
+        weight = float(np.sum(pairs.a.sums[2, :pairs.a.n]))
+        if gradient:
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                factor = tuple(
+                    (np.where(log == absent, 0.0, side.sums[0, :side.n] * np.exp(shift[0] - log)),
+                     0.0, 0.0)
+                    for side, log, shift in zip((pairs.a, pairs.b), logs, shifts, strict=True))
+            pairs.run(self._kernel, "weigh", gradient=True, others=others, columns=others,
+                      shift=shifts, factor=factor, each=each, more=True)
+        return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
