@@ -33,7 +33,8 @@ MAKES_DOUBLES = (
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
-    "add_all", "fold_columns", "give_others", "lift", "make_tile", "mine", "mine_block", "sum_weights",
+    "add_all", "fold_columns", "give_others", "lift", "make_tile", "mine", "mine_block",
+    "sum_weights",
     "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
     "square_turn", "measure_angle", "measure",
 )
