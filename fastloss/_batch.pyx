@@ -420,9 +420,11 @@ cdef class Pairs:
     def gradient(self, Rows rows, double scale):
         """The gradient by the rows of one side, and the sum of its products with the scaled rows.
 
-        `scale` multiplies all that was summed.
+        `scale` multiplies all that was summed, which it replaces where nothing is padded.
         """
-        out = np.empty((rows.n, self.dim), self.dtype)
+        out = rows.g
+        if out.shape != (rows.n, self.dim):
+            out = np.empty((rows.n, self.dim), self.dtype)
         cdef double[::1] center = self.center
         cdef double[::1] norm = rows.norm
         cdef double[::1] along = np.zeros((rows.n + SIDE - 1) // SIDE + 1)
