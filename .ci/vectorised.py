@@ -33,7 +33,7 @@ MAKES_DOUBLES = (
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
-    "add_all", "fold_columns", "give_others", "lift", "make_tile", "mine", "mine_block",
+    "add_all", "find_extremes", "fold_columns", "give_others", "keep_larger", "lift", "make_tile", "mine", "mine_block",
     "sum_weights",
     "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
     "square_turn", "measure_angle", "measure",
@@ -113,6 +113,9 @@ def not_vectorised(path: Path, vectorised: set[str]) -> list[str]:
         name = rf"__pyx_fuse_\d_{j}_\d_0__pyx_f_\w+_lift"
         if sum(1 for function in vectorised if re.fullmatch(name, function)) < 2:
             failures.append(f"{module}: lift {real} is not vectorised")
+        name = rf"__pyx_fuse_{j}_\d__pyx_f_\w+_find_extremes"
+        if sum(1 for function in vectorised if re.fullmatch(name, function)) < 2:
+            failures.append(f"{module}: find_extremes {real} is not vectorised")
     for helper in HELPERS:
         if not any(function.endswith(f"_{helper}") for function in vectorised):
             failures.append(f"{module}: {helper} is not vectorised")

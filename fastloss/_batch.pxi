@@ -100,6 +100,73 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
         job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
 
 
+cdef inline void keep_larger(double *largest, double *which, double v, double index) noexcept nogil:
+    """Of equals, the lower index."""
+    if v > largest[0] or (v == largest[0] and index < which[0]):
+        largest[0] = v
+        which[0] = index
+
+
+cdef void find_extremes(const void *parameters, const BatchJob *job, const Place *at,
+                        real *tile, real *columns, Meeting meeting) noexcept nogil:
+    """The largest -v of pairs of different classes and v of the same, and which rows they are of.
+
+    Indices are counted from the blocks' first rows.
+    """
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real none = -INFINITY
+    cdef real different, same_class, index_j, row
+    cdef real *column
+    cdef real *row_of
+    cdef const int *label = job.a.label + at.i
+    cdef bint same, more
+    cdef int label_j, own_lane
+    cdef real largest[2][MOST]
+    cdef real which[2][MOST]
+    cdef real index[MOST]
+    for l in range(size):
+        largest[0][l] = none
+        largest[1][l] = none
+        which[0][l] = 0
+        which[1][l] = 0
+        index[l] = <real>(at.i - at.first + l)
+    for j in range(at.n):
+        label_j = job.b.label[at.j + j]
+        own_lane = <int>(at.j + j - at.i)
+        index_j = <real>j
+        column = columns + j * size
+        row_of = column + 2 * at.n * size
+        for l in range(size):
+            same = label[l] == label_j
+            different = none if same else -tile[j * size + l]
+            more = different > largest[0][l]
+            largest[0][l] = different if more else largest[0][l]
+            which[0][l] = index_j if more else which[0][l]
+            more = different > column[l]
+            column[l] = different if more else column[l]
+            row = index[l] if more else row_of[l]
+            row_of[l] = row
+        column += at.n * size
+        row_of += at.n * size
+        for l in range(size):
+            same = label[l] == label_j
+            same_class = tile[j * size + l] if same else none
+            if Meeting is OwnTag:
+                same_class = none if <int>l == own_lane else same_class
+            more = same_class > largest[1][l]
+            largest[1][l] = same_class if more else largest[1][l]
+            which[1][l] = index_j if more else which[1][l]
+            more = same_class > column[l]
+            column[l] = same_class if more else column[l]
+            row = index[l] if more else row_of[l]
+            row_of[l] = row
+    for l in range(at.lanes):
+        for j in range(2):
+            keep_larger(&job.a.sums[j][at.i + l], &job.a.sums[j + 2][at.i + l], largest[j][l],
+                        at.j + which[j][l])
+
+
 cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
                            real *tile, real *columns, Meeting meeting,
                            Shifts shifts) noexcept nogil:
@@ -415,13 +482,17 @@ cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
 
 
 cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
+    if job.step == EXTREMES:
+        return 4
     return 1 if job.step == WEIGH else 3 if job.step == SUM else 2
 
 
 cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns) noexcept nogil:
     cdef Py_ssize_t k
-    for k in range(column_kinds(job) * n * panel_size[real](0)):
-        columns[k] = <real>(-INFINITY if job.step == LARGEST else 0)
+    cdef Py_ssize_t size = n * panel_size[real](0)
+    cdef bint largest = job.step == LARGEST or job.step == EXTREMES
+    for k in range(column_kinds(job) * size):
+        columns[k] = <real>(-INFINITY if largest and k < 2 * size else 0)
 
 
 cdef inline void fold_columns(const BatchJob *job, const Place *at, real *columns,
@@ -430,6 +501,16 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l, k
     cdef double total
+    cdef const real *row_of = columns + 2 * at.n * size
+    if job.step == EXTREMES:
+        for k in range(2):
+            for j in range(at.j, at.j + at.n):
+                for l in range(lanes):
+                    keep_larger(&job.b.sums[k][j], &job.b.sums[k + 2][j], columns[l],
+                                at.first + row_of[l])
+                columns += size
+                row_of += size
+        return
     for k in range(column_kinds(job)):
         for j in range(at.j, at.j + at.n):
             total = -INFINITY if job.step == LARGEST else 0
@@ -465,13 +546,14 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
     cdef real *tile
     cdef Near *near
     at.own = own
+    at.first = first * SIDE
     at.j = other * SIDE
     at.n = min(<Py_ssize_t>SIDE, job.b.n - at.j)
     room = (at.n + ROWS - 1) // ROWS * ROWS
-    tiles = columns + 3 * SIDE * size
+    tiles = columns + 4 * SIDE * size
     near = <Near *>(tiles + TILED * SIDE)
     clear_columns[real](job, at.n, columns)
-    at.i = first * SIDE
+    at.i = at.first
     while at.i < stop:
         panels = min(<Py_ssize_t>TILED // size, (stop - at.i + size - 1) // size)
         for panel in range(panels):
@@ -510,7 +592,7 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
             else:
                 fl_add_columns(panels, at.n, width, <const double *>job.a.x + k, width, tiles,
                                <double *>job.b.g + at.j * width)
-    if both and (weigh or job.step < WEIGH):
+    if both and (weigh or job.step < WEIGH or job.step == EXTREMES):
         fold_columns[real](job, &at, columns, at.lanes)
 
 
@@ -598,6 +680,17 @@ def bind_direct(Direct parameters):
     loss.step64[WEIGH][0] = <Step64>add_costs[Direct, double, OtherTag, CommonTag]
     loss.step64[WEIGH][2] = <Step64>add_costs[Direct, double, OwnTag, CommonTag]
     memcpy(loss.parameters, &parameters, sizeof(Direct))
+    return (<char *>&loss)[:sizeof(BatchLoss)]
+
+
+def bind_extremes():
+    """The step of a loss of each row's closest and farthest, as bytes of a BatchLoss."""
+    cdef BatchLoss loss
+    memset(&loss, 0, sizeof(BatchLoss))
+    loss.step32[EXTREMES][0] = <Step32>find_extremes[float, OtherTag]
+    loss.step32[EXTREMES][2] = <Step32>find_extremes[float, OwnTag]
+    loss.step64[EXTREMES][0] = <Step64>find_extremes[double, OtherTag]
+    loss.step64[EXTREMES][2] = <Step64>find_extremes[double, OwnTag]
     return (<char *>&loss)[:sizeof(BatchLoss)]
 
 

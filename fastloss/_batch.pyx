@@ -15,9 +15,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastloss._arrays cimport check_dtype, read
-from fastloss._job cimport (ALL, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM, TILED, WEIGH,
-                            BatchJob, BatchLoss, BatchRunner, BatchSide, Entry, Near, TripletJob,
-                            TripletRunner)
+from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM,
+                            TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entry, Near,
+                            TripletJob, TripletRunner)
 from fastloss._math cimport real
 from fastloss._threads cimport team_size
 
@@ -31,8 +31,10 @@ cdef BatchRunner run_batch = <BatchRunner>PyCapsule_GetPointer(kernels.RUN_BATCH
 cdef TripletRunner run_triplets = <TripletRunner>PyCapsule_GetPointer(kernels.RUN_TRIPLETS,
                                                                       "fastloss.run_triplets")
 
+EXTREMES_LOSS = kernels.bind_extremes()
+
 cdef enum:
-    KEPT = 1 << 22     # bytes of rows of weights and lists of pairs kept at a time, about
+    KEPT = 1 << 20     # bytes of rows of weights and lists of pairs kept at a time, about
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
 
 
@@ -250,7 +252,7 @@ cdef class Pairs:
         for k in range(3):
             side.factor[k] = self.column(factor[k], rows.n, keep)
         sums = rows.sums
-        for k in range(3):
+        for k in range(4):
             side.sums[k] = &sums[k, 0]
         if rows.g is not None:
             side.g = cnp.PyArray_DATA(<cnp.ndarray>rows.g)
@@ -272,7 +274,7 @@ cdef class Pairs:
         ----------
         loss : bytes
             What a `bind_*` of the kernels returned.
-        step : {"largest", "sum", "weigh", "lift"}
+        step : {"largest", "sum", "weigh", "lift", "extremes"}
         gradient : bool
             Whether to make sums for gradients; of the other side too if `others`.
         columns : bool
@@ -298,8 +300,9 @@ cdef class Pairs:
         cdef double[::1] counted = np.zeros(blocks + 1)
         cdef Rows rows
         for rows in (self.a, self.b):
-            start = -np.inf if step == "largest" else 0.0
-            rows.sums = np.full((3, padded(rows.n) + 1), start)
+            rows.sums = np.zeros((4, padded(rows.n) + 1))
+            if step in ("largest", "extremes"):
+                rows.sums[:2] = -np.inf
             if not more:
                 rows.rest = np.zeros(padded(rows.n) + 1)
                 rows.g = None
@@ -313,7 +316,8 @@ cdef class Pairs:
         job.distance = self.distance
         job.each = each
         job.gradient = gradient
-        job.step = {"largest": LARGEST, "sum": SUM, "weigh": WEIGH, "lift": LIFT}[step]
+        job.step = {"largest": LARGEST, "sum": SUM, "weigh": WEIGH, "lift": LIFT,
+                    "extremes": EXTREMES}[step]
         job.n_threads = <int>max(1, min(self.n_threads, blocks))
         job.dim = self.dim
         job.width = self.width
@@ -325,7 +329,7 @@ cdef class Pairs:
         job.cost = &cost[0]
         job.counted = &counted[0]
         job.loss = <const BatchLoss *><const char *>loss
-        job.scratch_size = (size * (MOST * self.dim + 3 * SIDE * MOST + TILED * SIDE)
+        job.scratch_size = (size * (MOST * self.dim + 4 * SIDE * MOST + TILED * SIDE)
                             + MOST * SIDE * sizeof(Near))
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         block = <char *>malloc(job.scratch_size * job.n_threads + ALIGNED)
@@ -360,10 +364,13 @@ cdef class Pairs:
         cdef Py_ssize_t[::1] members = np.append(np.argsort(theirs, kind="stable"), 0)
         cdef Py_ssize_t[::1] starts = np.append(0, np.cumsum(sizes))
         none = (0, 0, 0)
+        if mining == "hard":
+            self.run(EXTREMES_LOSS, "extremes", columns=False)
         for rows in (self.a, self.b):
-            rows.sums = np.zeros((3, padded(rows.n) + 1))
             rows.rest = np.zeros(padded(rows.n) + 1)
             rows.g = None
+            if mining != "hard":
+                rows.sums = np.zeros((4, 1))
         if gradient:
             self.a.g = zeros((padded(self.a.n), self.width), self.dtype)
             if others and not self.symmetric:
@@ -405,7 +412,9 @@ cdef class Pairs:
         job.weights = cnp.PyArray_BYTES(<cnp.ndarray>weights)
         job.entries = <Entry *>cnp.PyArray_DATA(<cnp.ndarray>entries)
         job.counts = <Py_ssize_t *>cnp.PyArray_DATA(<cnp.ndarray>counts)
-        job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
+        job.scratch_size = 0
+        if mining != "hard":
+            job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         scratch = np.empty(job.scratch_size * job.n_threads, np.uint8)
         job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)

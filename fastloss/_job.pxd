@@ -122,6 +122,7 @@ cdef enum:
     SUM                # the sums of exponentials of each row
     WEIGH              # the value of sums over pairs; the derivatives by pairs, and the gradient
     LIFT               # the same where a pair's cost depends on its rows' sums
+    EXTREMES           # of each row the closest of another class, the farthest of its own
     STEPS
 
 ctypedef struct BatchLoss
@@ -136,7 +137,7 @@ ctypedef struct BatchSide:
     const void *weight
     const void *shift[2]     # of exponents of pairs of different and of the same class
     const void *factor[3]    # derivatives by sums of exponentials of either, and of v
-    double *sums[3]
+    double *sums[4]
     void *g                  # sums of weights times the other rows; NULL if not wanted
     double *rest             # sums of weights
 
@@ -166,6 +167,7 @@ ctypedef struct Place:
     Py_ssize_t j             # first of the others
     Py_ssize_t n
     bint own                 # of a block with itself
+    Py_ssize_t first         # row of the panel's block
 
 ctypedef struct Near:
     int j

@@ -26,8 +26,8 @@ from libc.string cimport memcpy, memset
 
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sum, Sums, BLOCK, CHUNK,
                             DEPTH, LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
-from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, LARGEST, LIFT,
-                            MOST, SIDE, SUM, TILED, WEIGH)
+from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
+                            LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
 from fastloss._losses cimport Loss, sample
 from fastloss._math cimport exp_negative, log1p_unit, log_, magnitude, real, sqrt_
 from fastloss._pairs cimport Direct, Exponent, Lifted, pair_cost, pair_exponent

@@ -105,6 +105,43 @@ FL_ALWAYS ptrdiff_t fl_hide(ptrdiff_t n)
     return n;
 }
 
+/* FL_SQUARE rows of as many numbers, as columns: `x` and `out` have rows of `width` and `pitch`. */
+#if defined(__SSE2__) || defined(_M_X64)
+#define FL_SQUARE 4
+FL_ALWAYS void fl_turn_squaref(const float *x, ptrdiff_t width, float *out, ptrdiff_t pitch)
+{
+    __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + width);
+    __m128 c = _mm_loadu_ps(x + 2 * width), d = _mm_loadu_ps(x + 3 * width);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(out, a);
+    _mm_storeu_ps(out + pitch, b);
+    _mm_storeu_ps(out + 2 * pitch, c);
+    _mm_storeu_ps(out + 3 * pitch, d);
+}
+
+FL_ALWAYS void fl_turn_square(const double *x, ptrdiff_t width, double *out, ptrdiff_t pitch)
+{
+    int k, l;
+    for (k = 0; k < FL_SQUARE; k += 2)
+        for (l = 0; l < FL_SQUARE; l += 2) {
+            __m128d a = _mm_loadu_pd(x + l * width + k), b = _mm_loadu_pd(x + (l + 1) * width + k);
+            _mm_storeu_pd(out + k * pitch + l, _mm_unpacklo_pd(a, b));
+            _mm_storeu_pd(out + (k + 1) * pitch + l, _mm_unpackhi_pd(a, b));
+        }
+}
+#else
+#define FL_SQUARE 1
+FL_ALWAYS void fl_turn_squaref(const float *x, ptrdiff_t width, float *out, ptrdiff_t pitch)
+{
+    *out = *x;
+}
+
+FL_ALWAYS void fl_turn_square(const double *x, ptrdiff_t width, double *out, ptrdiff_t pitch)
+{
+    *out = *x;
+}
+#endif
+
 /* FL_DEFINE_TILE makes, for one type:
  *
  * multiply_add  sums[m][v] += sum over k < n of a[m row + k step] times vector v of b + k width.
@@ -203,11 +240,13 @@ static void fl_add_columns##suffix(ptrdiff_t panels, ptrdiff_t n, ptrdiff_t dim,
                                                                                                    \
 static void fl_turn##suffix(ptrdiff_t dim, const real *x, ptrdiff_t width, real *turned)           \
 {                                                                                                  \
-    ptrdiff_t k;                                                                                   \
-    int l;                                                                                         \
-    for (k = 0; k < dim; k++)                                                                      \
+    ptrdiff_t k, j, l, whole = dim / FL_SQUARE * FL_SQUARE;                                        \
+    for (k = 0; k < whole; k += FL_SQUARE)                                                         \
+        for (l = 0; l < PANEL; l += FL_SQUARE)                                                     \
+            fl_turn_square##suffix(x + l * width + k, width, turned + k * PANEL + l, PANEL);       \
+    for (j = whole; j < dim; j++)                                                                  \
         for (l = 0; l < PANEL; l++)                                                                \
-            turned[k * PANEL + l] = x[l * width + k];                                              \
+            turned[j * PANEL + l] = x[l * width + j];                                              \
 }
 
 FL_DEFINE_TILE(float, FL_VECTORF, FL_LANESF, FL_PANELF, FL_LOADF, FL_STOREF, FL_SPREADF,

@@ -2,7 +2,8 @@
 
 Part of `_kernels.pyx`.
 
-Of each block of anchors all distances are made, one row per anchor. What a row is worth goes two
+The hardest of each anchor come from a pass over all pairs (`_batch.pxi`). For the others all
+distances of a block of anchors are made, one row per anchor. What a row is worth goes two
 ways into the gradient: few pairs as a list of differences, one by one, many as a row of weights,
 by products. Blocks are worked on side by side; what they add to rows that are not theirs is added
 afterwards, in an order that does not depend on threads.
@@ -133,6 +134,10 @@ cdef inline double by_square(const TripletJob *job, double distance) noexcept no
     return 0.5 / distance if distance > 0 else 0
 
 
+cdef inline real distance_of(const TripletJob *job, real square) noexcept nogil:
+    return sqrt_(square) if job.euclidean else square * <real>job.factor
+
+
 cdef inline void enter(const TripletJob *job, Py_ssize_t slot, Py_ssize_t j,
                        double weight) noexcept nogil:
     cdef Py_ssize_t at
@@ -176,7 +181,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
     cdef int own = job.a.label[i]
     cdef real none = -INFINITY if job.mining == SEMI_HARD else INFINITY
     cdef real factor = <real>job.factor
-    cdef real cost, slope, found, base, square
+    cdef real cost, slope, found, base, square, positive, negative
     cdef real *weights = <real *>job.weights + slot * job.pitch
     cdef const real *others = <const real *>job.b.base
     cdef double weight = (<const real *>job.a.weight)[i]
@@ -189,6 +194,19 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
         if job.mining == ALL:
             memset(weights, 0, job.pitch * sizeof(real))
         return
+    if job.mining == HARDEST:
+        positive = distance_of(job, <real>job.a.sums[1][i])
+        negative = distance_of(job, <real>-job.a.sums[0][i])
+        one_triplet[real](job, positive - negative, &cost, &slope)
+        if job.gradient:
+            enter(job, slot, <Py_ssize_t>job.a.sums[3][i],
+                  weight * slope * by_square(job, positive))
+            enter(job, slot, <Py_ssize_t>job.a.sums[2][i],
+                  -weight * slope * by_square(job, negative))
+        job.cost[i] = weight * cost
+        job.terms[i] = weight
+        job.nonzero[i] = weight * (cost > 0)
+        return
     if job.euclidean:
         for j in range(n):
             d[j] = sqrt_(d[j])
@@ -197,21 +215,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
             d[j] *= factor
     for j in range(n):
         negatives[j] = none if label[j] == own else d[j]
-    if job.mining == HARDEST:
-        p = -1
-        for k in range(first, last):
-            j = job.members[k]
-            if not (job.symmetric and j == i) and (p < 0 or d[j] > d[p]):
-                p = j
-        j = first_equal[real](n, negatives, least_above[real](n, negatives, -INFINITY))
-        one_triplet[real](job, d[p] - d[j], &cost, &slope)
-        total = cost
-        terms = 1
-        nonzero = cost > 0
-        if job.gradient:
-            enter(job, slot, p, weight * slope * by_square(job, d[p]))
-            enter(job, slot, j, -weight * slope * by_square(job, d[j]))
-    elif job.mining == SEMI_HARD:
+    if job.mining == SEMI_HARD:
         for k in range(first, last):
             p = job.members[k]
             if job.symmetric and p == i:
@@ -270,6 +274,10 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     cdef const real *x = <const real *>job.a.x + first * width
     cdef real *g
     cdef real *weights
+    if job.mining == HARDEST:
+        for i in range(count):
+            mine[real](job, first + i, first - start + i, NULL, NULL)
+        return
     for panel in range(job.pitch // size):
         if real is float:
             fl_turnf(job.dim, <const float *>job.b.x + panel * size * width, width, turned)
