@@ -1,13 +1,15 @@
-"""Losses of embeddings: of pairs of rows, and of all pairs of the rows of a batch."""
+"""Losses of embeddings: of rows that belong together, and of all pairs of the rows of a batch."""
 
-from fastloss.embedding import exponential, paired, summed, triplets
-from fastloss.embedding.exponential import *
+from fastloss.embedding import distances, paired, similarities, triplets, twosided
+from fastloss.embedding.distances import *
 from fastloss.embedding.paired import *
-from fastloss.embedding.summed import *
+from fastloss.embedding.similarities import *
 from fastloss.embedding.triplets import *
+from fastloss.embedding.twosided import *
 
 # Set this way because type checkers take a star import for a re-export unless they see an
 # `__all__`, of which they understand lists of literals only.
 globals()["__all__"] = [
-    name for family in (exponential, paired, summed, triplets) for name in family.__all__
+    name for family in (distances, paired, similarities, triplets, twosided)
+    for name in family.__all__
 ]
