@@ -21,12 +21,13 @@ if _PathFinder.find_spec("fastloss._call", list(__path__)) is None:
     _sys.modules["fastloss"] = _module_from_spec(_installed)
     _installed.loader.exec_module(_sys.modules["fastloss"])
 
-from fastloss import pointwise, rowwise
+from fastloss import embedding, pointwise, rowwise
 from fastloss._base import Loss as Loss
 from fastloss._base import Partial as Partial
 from fastloss._config import show_config as show_config
 from fastloss._threads import get_num_threads as get_num_threads
 from fastloss._threads import set_num_threads as set_num_threads
+from fastloss.embedding import *
 from fastloss.pointwise import *
 from fastloss.rowwise import *
 
@@ -34,5 +35,5 @@ from fastloss.rowwise import *
 # `__all__`, of which they understand lists of literals only.
 globals()["__all__"] = [
     "Loss", "Partial", "__version__", "get_num_threads", "set_num_threads", "show_config",
-    *pointwise.__dict__["__all__"], *rowwise.__all__,
+    *pointwise.__dict__["__all__"], *rowwise.__all__, *embedding.__dict__["__all__"],
 ]

@@ -7,10 +7,11 @@ import runpy
 from pathlib import Path
 from pkgutil import iter_modules
 
+import numpy as np
 import pytest
 
 import fastloss
-from fastloss import pointwise
+from fastloss import embedding, pointwise
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,9 +31,11 @@ def test_readme_snippets_print_what_it_says():
     assert not failures, failures
 
 
-MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)), "plot",
-           "rowwise", "metrics._regression", "metrics._deviances", "metrics._classification",
-           "integrations.sklearn"]
+MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)),
+           *(f"embedding.{module.name}" for module in iter_modules(embedding.__path__)
+             if not module.name.startswith("_")),
+           "plot", "rowwise", "metrics._regression", "metrics._deviances",
+           "metrics._classification", "integrations.sklearn"]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -40,7 +43,7 @@ def test_docstring_examples(module):
     module = importlib.import_module(f"fastloss.{module}")
     failures = ""
     tries = 0
-    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, extraglobs={"np": np}):
         runner = doctest.DocTestRunner()
         lines = []
         runner.run(test, out=lines.append)

@@ -21,8 +21,8 @@ every_row = pytest.mark.parametrize("row", TAME, ids=label)
 
 def test_oracle_has_every_loss():
     names = NAMES
-    assert names <= set(reference.embedding.__all__)
-    assert {name for name, _ in TABLE} == set(reference.embedding.__all__)
+    assert {name for name, _ in TABLE} == names
+    assert {name for name in reference.embedding.__all__ if name.endswith("Loss")} == names
     for name in names:
         fused, oracle = ({field.name: field.default for field in dataclasses.fields(cls)}
                          for cls in (getattr(embedding, name), getattr(reference, name)))

@@ -4,24 +4,40 @@ import dataclasses
 import inspect
 import re
 
+import batches
 import numpy as np
 import pytest
 from cases import CASES, seeded, snake
+from test_paired import LOSSES as PAIRED
 
 import fastloss as fl
 from fastloss import _level, reference
+from fastloss._parameters import Parametrised
 from fastloss.rowwise import RowLoss
 
 CLASSES = {name: getattr(fl, name) for name in fl.__all__ if name.endswith("Loss")
            and name != "Loss"}
 # of rows; those have no rows in CASES: tests/test_rowwise.py is theirs
 ROWWISE = {name: cls for name, cls in CLASSES.items() if issubclass(cls, RowLoss)}
-POINTWISE = {name: cls for name, cls in CLASSES.items() if name not in ROWWISE}
+# of embeddings; tests/batches.py and tests/test_paired.py list them
+EMBEDDING = {name: cls for name, cls in CLASSES.items() if not issubclass(cls, fl.Loss)}
+POINTWISE = {name: cls for name, cls in CLASSES.items() if name not in {**ROWWISE, **EMBEDDING}}
 KERNELS = _level.kernels.bind.__signatures__
 
 
 def parameters_of(cls):
     return {field.name: field.default for field in dataclasses.fields(cls)}
+
+
+def data_of(cls):
+    """Return the names of the data, and of the options that a function has beside parameters."""
+    value = inspect.signature(cls.value).parameters
+    data = [name for name, item in value.items()
+            if item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD][1:]
+    assert data.pop() == "sample_weight"
+    options = {name for name, item in value.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}
+    names = getattr(cls, "_names", ())       # what its messages call them
+    return [*names, *data[len(names):]], {"sample_weight", *options} - {"out"}
 
 
 def kernels_of(case):
@@ -31,12 +47,14 @@ def kernels_of(case):
 
 
 every_loss = pytest.mark.parametrize("name", CLASSES)
+every_embedding = pytest.mark.parametrize("name", EMBEDDING)
 every_pointwise = pytest.mark.parametrize("name", POINTWISE)
 
 
 def test_all_losses_are_listed():
     public = {name for name, value in vars(fl).items()
-              if isinstance(value, type) and issubclass(value, fl.Loss) and value is not fl.Loss}
+              if isinstance(value, type) and issubclass(value, Parametrised)
+              and value is not fl.Loss}
     assert public == set(CLASSES), "public classes and fastloss.__all__ differ"
     assert len(fl.__all__) == len(set(fl.__all__))
     for name in fl.__all__:
@@ -56,19 +74,35 @@ def test_row_wise_losses_are_those_of_their_tests():
     assert set(ROWWISE) == {"CrossEntropyLoss"}, "tests/test_rowwise.py does not test them all"
 
 
+def test_losses_of_embeddings_are_those_of_their_tests():
+    assert set(EMBEDDING) == {name for name, _ in batches.TABLE} | set(PAIRED)
+    assert set(EMBEDDING) == {name for name in fl.embedding.__dict__["__all__"]
+                              if name.endswith("Loss")}
+    for name in fl.embedding.__dict__["__all__"]:
+        assert getattr(fl, name) is getattr(fl.embedding, name)
+
+
 @every_loss
 def test_loss_has_a_function(name):
     function = getattr(fl, snake(name), None)
     assert function is not None, f"fastloss has no {snake(name)}"
     assert snake(name) in fl.__all__, f"fastloss.__all__ lacks {snake(name)}"
     names = list(inspect.signature(function).parameters)
-    assert names[:2] == ["y_true", "y_pred"]
+    data, options = data_of(CLASSES[name])
+    assert names[:len(data)] == data
     keywords = {key: value.default for key, value in inspect.signature(function).parameters.items()
                 if value.kind is inspect.Parameter.KEYWORD_ONLY}
-    assert list(names[2:]) == list(keywords), "all but y_true and y_pred are keyword-only"
-    others = {key: keywords.pop(key) for key in ("sample_weight", "n_threads")}
-    assert others == {"sample_weight": None, "n_threads": None}
+    assert names[len(data):] == list(keywords), "all but the data are keyword-only"
+    assert {key: keywords.pop(key) for key in options} == dict.fromkeys(options)
     assert keywords == parameters_of(CLASSES[name]), f"parameters of {snake(name)} and {name}"
+
+
+@every_embedding
+def test_a_call_takes_what_value_takes(name):
+    call, value = (inspect.signature(getattr(EMBEDDING[name], method)).parameters
+                   for method in ("__call__", "value"))
+    assert {key: item.kind for key, item in call.items()} == {
+        key: item.kind for key, item in value.items() if key != "out"}
 
 
 @every_loss
@@ -102,6 +136,40 @@ def test_function_and_oracle_take_the_same_parameters(name):
             assert oracle == same or np.isnan(same)
             if np.isfinite(same):
                 assert abs(got - oracle) <= 1e-12 * abs(same)
+
+
+# another value of each parameter than any loss's default
+OTHERS = {"margin": 0.3, "distance": "cosine", "form": "linear", "pos_margin": 0.25,
+          "similar_label": 0, "labels": (0, 1), "soft_margin": True, "mining": "all",
+          "temperature": 0.8, "symmetric": True, "alpha": 3.0, "beta": 6.0, "base": 0.1,
+          "gamma": 4.0, "detach_weights": False, "scale": 3.0, "bias": -2.0, "reduction": "sum"}
+
+
+@every_embedding
+def test_function_and_oracle_of_embeddings_take_the_same_parameters(name):
+    rng = seeded(name, "functions")
+    names, options = data_of(EMBEDDING[name])
+    data = [0.4 * rng.normal(size=(40, 5)) for _ in names]
+    if names[-1] in ("y", "labels"):
+        data[-1] = rng.integers(0, 2 if names[-1] == "y" else 6, 40)
+    refs = {"refs": 0.4 * rng.normal(size=(30, 5)), "ref_labels": rng.integers(0, 6, 30)}
+    w, defaults = rng.uniform(0.5, 2, 40), parameters_of(EMBEDDING[name])
+    function, oracle = getattr(fl, snake(name)), getattr(reference, snake(name))
+    plain = function(*data, sample_weight=w)
+    changes = [{}, *({key: OTHERS.get(key, not default)} for key, default in defaults.items())]
+    for parameters in changes:
+        # the gradient of detached weights alone is another one
+        same = not parameters or "detach_weights" in parameters
+        for more in ({}, refs) if "refs" in options else ({},):
+            got = function(*data, sample_weight=w, n_threads=2, **parameters, **more)
+            assert got == EMBEDDING[name](**parameters)(*data, w, **more)
+            assert (got == plain) == (same and not more), f"no use is made of {parameters} {more}"
+            expected = oracle(*data, sample_weight=w, **parameters, **more)
+            assert expected == getattr(reference, name)(**parameters)(*data, w, **more)
+            assert abs(got - expected) <= 1e-12 * abs(expected)
+    assert function(*data) == EMBEDDING[name]()(*data) != plain
+    with pytest.raises(TypeError, match="surprise"):
+        function(*data, surprise=1)
 
 
 @every_pointwise

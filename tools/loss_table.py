@@ -1,44 +1,52 @@
-"""The table of losses in README.md, from the docstrings of their functions.
+"""The tables of losses in README.md, from the docstrings of their functions.
 
 Rewrites what stands between the marks in the file; tests/test_docs.py checks that it is up to
 date.
 """
 
 import dataclasses
-import re
 from pathlib import Path
 
 import fastloss
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-MARKS = "<!-- losses, by tools/loss_table.py -->\n", "<!-- end of losses -->\n"
+# What a table is of, as its marks say, and whether a loss belongs there.
+TABLES = {
+    "losses": lambda cls: issubclass(cls, fastloss.Loss),
+    "losses of embeddings": lambda cls: not issubclass(cls, fastloss.Loss),
+}
 
 
-def snake(name: str) -> str:
-    """Return the name of the function of a class."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+def functions() -> dict[str, str]:
+    """Return the first lines of the docstrings of functions, by the names of their classes."""
+    found = {name.replace("_", ""): (getattr(fastloss, name).__doc__ or "").split("\n")[0]
+             for name in fastloss.__all__ if name.endswith("_loss")}
+    return {name: found[name.lower()] for name in fastloss.__all__
+            if name.endswith("Loss") and name != "Loss"}
 
 
-def table() -> str:
-    """Return the table as Markdown, a row for each loss."""
+def table(what: str) -> str:
+    """Return a table as Markdown, a row for each loss."""
     lines = ["| loss | value | parameters |", "|---|---|---|"]
-    for name in fastloss.__all__:
-        if not name.endswith("Loss") or name == "Loss":
+    for name, summary in functions().items():
+        cls = getattr(fastloss, name)
+        if not TABLES[what](cls):
             continue
-        summary = (getattr(fastloss, snake(name)).__doc__ or "").split("\n")[0]
         formula = summary.split(": ", 1)[1].rstrip(".")
         parameters = ", ".join(f"{field.name}={field.default!r}"
-                               for field in dataclasses.fields(getattr(fastloss, name))
-                               if field.name != "reduction")
+                               for field in dataclasses.fields(cls) if field.name != "reduction")
         cells = [f"`{name}`", formula.replace("|", "\\|"), parameters]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def updated(text: str) -> str:
-    """Return the README's text with the table of now."""
-    before, rest = text.split(MARKS[0])
-    return before + MARKS[0] + "\n" + table() + "\n" + MARKS[1] + rest.split(MARKS[1])[1]
+    """Return the README's text with the tables of now."""
+    for what in TABLES:
+        start, end = f"<!-- {what}, by tools/loss_table.py -->\n", f"<!-- end of {what} -->\n"
+        before, rest = text.split(start)
+        text = f"{before}{start}\n{table(what)}\n{end}{rest.split(end)[1]}"
+    return text
 
 
 if __name__ == "__main__":

@@ -10,6 +10,6 @@ from fastloss.embedding.twosided import *
 # Set this way because type checkers take a star import for a re-export unless they see an
 # `__all__`, of which they understand lists of literals only.
 globals()["__all__"] = [
-    name for family in (distances, paired, similarities, triplets, twosided)
+    name for family in (paired, triplets, distances, similarities, twosided)
     for name in family.__all__
 ]

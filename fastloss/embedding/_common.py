@@ -204,10 +204,13 @@ class LabelLoss(EmbeddingLoss):
                           cosine=getattr(self, "distance", None) == "cosine")
 
     def __call__(
-        self, embeddings: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None
+        self, embeddings: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None, *,
+        refs: ArrayLike | None = None, ref_labels: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> float:
         """Return the value of the loss; see `value`."""
-        return self.value(embeddings, labels, sample_weight)
+        return self.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                          n_threads=n_threads)
 
     def value(
         self,
@@ -310,10 +313,11 @@ class TwoSidedLoss(EmbeddingLoss):
                           normalize=self.normalize, n_threads=n_threads)
 
     def __call__(
-        self, queries: ArrayLike, keys: ArrayLike, sample_weight: ArrayLike | None = None
+        self, queries: ArrayLike, keys: ArrayLike, sample_weight: ArrayLike | None = None, *,
+        n_threads: int | None = None,
     ) -> float:
         """Return the value of the loss; see `value`."""
-        return self.value(queries, keys, sample_weight)
+        return self.value(queries, keys, sample_weight, n_threads=n_threads)
 
     def value(
         self,

@@ -68,10 +68,11 @@ class PairLoss(RowsLoss):
     _labels: Interval = LABELS
 
     def __call__(
-        self, a: ArrayLike, b: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, a: ArrayLike, b: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *,
+        n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return self._kernel.value((a, b), y, sample_weight, None, None)
+        return self._kernel.value((a, b), y, sample_weight, None, n_threads)
 
     def value(
         self,

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastloss._parameters import choice, either, flag, number, parameter
+from fastloss._parameters import choice, either, flag, number, parameter, shared
 from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction, Terms
 from fastloss.embedding._paired import DISTANCE, Distance
 from fastloss.embedding._sums import ExponentLoss, SummedLoss
 
-__all__ = ["BatchContrastiveLoss", "BatchTripletLoss", "LiftedStructureLoss"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "BatchContrastiveLoss",
+    "BatchTripletLoss",
+    "LiftedStructureLoss",
+    "batch_contrastive_loss",
+    "batch_triplet_loss",
+    "lifted_structure_loss",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,13 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
     ----------
     R. Hadsell, S. Chopra, Y. LeCun, "Dimensionality Reduction by Learning an Invariant Mapping",
     CVPR 2006.
+
+    Examples
+    --------
+    >>> x, labels = [[0.0, 0.0], [3.0, 4.0], [0.0, 0.5]], [0, 0, 1]
+    >>> value, grad = BatchContrastiveLoss(reduction="sum").value_and_grad(x, labels)
+    >>> value, grad.tolist()
+    (25.25, [[-6.0, -7.0], [6.0, 8.0], [0.0, -1.0]])
     """
 
     margin: float = parameter(1.0, number(low=0))
@@ -73,6 +90,59 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
         total, nonzero = self._pass(batch, gradient, others)
         weight = float(np.sum(batch.weigh(batch.same + batch.different)))
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
+
+
+def batch_contrastive_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: float = 1.0,
+    distance: Distance = "euclidean",
+    form: Literal["squared", "linear"] = "squared",
+    pos_margin: float | None = None,
+    normalize: bool = False,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Contrastive loss of a batch: mean over pairs of d² in one class, max(margin - d, 0)² else.
+
+    Shorthand for ``BatchContrastiveLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    margin, distance, form, pos_margin, normalize, reduction
+        See `BatchContrastiveLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `BatchContrastiveLoss.value`.
+
+    Examples
+    --------
+    >>> print(f"{batch_contrastive_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 0.5]], [0, 0, 1]):.6f}")
+    8.416667
+    """
+    loss = shared(BatchContrastiveLoss, margin, distance, form, pos_margin, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +183,13 @@ class BatchTripletLoss(LabelLoss):
     ----------
     F. Schroff, D. Kalenichenko, J. Philbin, "FaceNet", arXiv:1503.03832; A. Hermans, L. Beyer,
     B. Leibe, "In Defense of the Triplet Loss for Person Re-Identification", arXiv:1703.07737.
+
+    Examples
+    --------
+    >>> x, labels = [[0.0, 0.0], [3.0, 4.0], [1.0, 1.0], [2.0, 1.0]], ["a", "a", "b", "b"]
+    >>> value, grad = BatchTripletLoss(mining="hard").value_and_grad(x, labels)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    1.455877 [[-0.123, -0.223], [0.221, 0.163], [-0.177, -0.177], [0.079, 0.237]]
     """
 
     margin: float = parameter(0.2, number())
@@ -136,6 +213,59 @@ class BatchTripletLoss(LabelLoss):
         return Terms(*batch.pairs.triplets(
             self.mining, self.margin, self.soft_margin, self.distance, gradient=gradient,
             others=others, weight=weight))
+
+
+def batch_triplet_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: float = 0.2,
+    mining: Literal["hard", "semi-hard", "all"] = "hard",
+    distance: Distance = "euclidean",
+    soft_margin: bool = False,
+    normalize: bool = False,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Triplet loss of a batch: mean over mined triplets of max(d(a, p) - d(a, n) + margin, 0).
+
+    Shorthand for ``BatchTripletLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    margin, mining, distance, soft_margin, normalize, reduction
+        See `BatchTripletLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `BatchTripletLoss.value`.
+
+    Examples
+    --------
+    >>> print(f"{batch_triplet_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]], [0, 0, 1]):.6f}")
+    2.397224
+    """
+    loss = shared(BatchTripletLoss, margin, mining, distance, soft_margin, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +296,13 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
     ----------
     H. O. Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding",
     arXiv:1511.06452, equation 4.
+
+    Examples
+    --------
+    >>> x, labels = [[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]], [0, 0, 1]
+    >>> value, grad = LiftedStructureLoss().value_and_grad(x, labels)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    8.748621 [[-2.51, 0.137], [1.928, 2.958], [0.582, -3.096]]
     """
 
     margin: float = parameter(1.0, number())
@@ -205,3 +342,53 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
             pairs.run(self._kernel, "weigh", gradient=True, others=others, columns=others,
                       shift=shifts, factor=factor, each=each, more=True)
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
+
+
+def lifted_structure_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: float = 1.0,
+    normalize: bool = False,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Lifted structured loss: mean over pairs of a class of max(ln Σ e^(margin - d') + d, 0)² / 2.
+
+    Shorthand for ``LiftedStructureLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    margin, normalize, reduction
+        See `LiftedStructureLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `LiftedStructureLoss.value`.
+
+    Examples
+    --------
+    >>> print(f"{lifted_structure_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]], [0, 0, 1]):.6f}")
+    8.748621
+    """
+    loss = shared(LiftedStructureLoss, margin, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)

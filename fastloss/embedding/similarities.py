@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastloss._parameters import flag, number, parameter
+from fastloss._parameters import flag, number, parameter, shared
 from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction
 from fastloss.embedding._sums import (
     Anchors,
@@ -17,7 +18,17 @@ from fastloss.embedding._sums import (
     softplus,
 )
 
-__all__ = ["CircleLoss", "MultiSimilarityLoss", "SupConLoss"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "CircleLoss",
+    "MultiSimilarityLoss",
+    "SupConLoss",
+    "circle_loss",
+    "multi_similarity_loss",
+    "sup_con_loss",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +53,69 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     References
     ----------
     P. Khosla et al., "Supervised Contrastive Learning", arXiv:2004.11362, equation 2.
+
+    Examples
+    --------
+    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
+    >>> value, grad = SupConLoss(temperature=1).value_and_grad(x, labels)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    0.617813 [[0.0, -0.184], [-0.084, 0.063], [0.342, 0.0]]
     """
 
     temperature: float = parameter(0.1, number(low=0, open_low=True))
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
+
+
+def sup_con_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    temperature: float = 0.1,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Supervised contrastive loss: mean of -ln softmax(x xᵀ / temperature) of rows of the class.
+
+    Shorthand for ``SupConLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    temperature, normalize, reduction
+        See `SupConLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SupConLoss.value`.
+
+    Examples
+    --------
+    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
+    >>> print(f"{sup_con_loss(x, labels, temperature=1):.6f}")
+    0.617813
+    """
+    loss = shared(SupConLoss, temperature, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +143,13 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
     ----------
     X. Wang et al., "Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning",
     arXiv:1904.06627, equation 15, without mining.
+
+    Examples
+    --------
+    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
+    >>> value, grad = MultiSimilarityLoss(beta=10).value_and_grad(x, labels)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    0.402853 [[0.0, -0.238], [-0.099, 0.075], [0.383, 0.0]]
     """
 
     alpha: float = parameter(2.0, number(low=0, open_low=True))
@@ -94,6 +170,59 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
         cost = softplus(anchors.same) / self.alpha + softplus(anchors.different) / self.beta
         return Slopes(cost, np.ones(cost.shape, bool), sigmoid(anchors.different) / self.beta,
                       sigmoid(anchors.same) / self.alpha)
+
+
+def multi_similarity_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Multi-similarity: mean of ln(1 + Σ_P e^(-alpha t)) / alpha + ln(1 + Σ_N e^(beta t)) / beta.
+
+    Shorthand for ``MultiSimilarityLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    alpha, beta, base, normalize, reduction
+        See `MultiSimilarityLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `MultiSimilarityLoss.value`.
+
+    Examples
+    --------
+    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
+    >>> print(f"{multi_similarity_loss(x, labels, beta=10):.6f}")
+    0.402853
+    """
+    loss = shared(MultiSimilarityLoss, alpha, beta, base, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +253,13 @@ class CircleLoss(ExponentLoss, LabelLoss):
     ----------
     Y. Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization",
     arXiv:2002.10857.
+
+    Examples
+    --------
+    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
+    >>> value, grad = CircleLoss(gamma=2).value_and_grad(x, labels)
+    >>> print(f"{value:.6f}", grad.round(3).tolist())
+    0.915035 [[0.0, -0.564], [-0.2, 0.15], [0.689, 0.0]]
     """
 
     margin: float = parameter(0.4, number())
@@ -144,3 +280,55 @@ class CircleLoss(ExponentLoss, LabelLoss):
         both = anchors.different + anchors.same
         slope = sigmoid(both)
         return Slopes(softplus(both), (batch.same > 0) & (batch.different > 0), slope, slope)
+
+
+def circle_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: float = 0.4,
+    gamma: float = 80.0,
+    detach_weights: bool = True,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    refs: ArrayLike | None = None,
+    ref_labels: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Circle loss: mean of ln(1 + Σ_N e^(gamma w (s - margin)) Σ_P e^(gamma w (1 - margin - s))).
+
+    Shorthand for ``CircleLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    embeddings : array_like (n, d)
+        The rows.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows.
+    margin, gamma, detach_weights, normalize, reduction
+        See `CircleLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the rows as anchors.
+    refs, ref_labels : array_like (m, d) and (m,), optional
+        Rows to compare with, in place of the batch itself.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `CircleLoss.value`.
+
+    Examples
+    --------
+    >>> print(f"{circle_loss([[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1], gamma=2):.6f}")
+    0.915035
+    """
+    loss = shared(CircleLoss, margin, gamma, detach_weights, normalize, reduction)
+    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
+                      n_threads=n_threads)

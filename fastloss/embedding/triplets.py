@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastloss._base import Partial
-from fastloss._parameters import flag, number, parameter
+from fastloss._parameters import flag, number, parameter, shared
 from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, Reduction, RowsLoss
 from fastloss.pointwise import ContrastiveLoss, LogLoss
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["TripletLoss"]
+__all__ = [
+    "TripletLoss",
+    "triplet_loss",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +81,11 @@ class TripletLoss(RowsLoss):
 
     def __call__(
         self, anchors: ArrayLike, positives: ArrayLike, negatives: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None, *, n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return self._kernel.value((anchors, positives, negatives), None, sample_weight, None, None)
+        return self._kernel.value((anchors, positives, negatives), None, sample_weight, None,
+                                  n_threads)
 
     def value(
         self,
@@ -183,3 +187,48 @@ class TripletLoss(RowsLoss):
         For debugging: the other methods take any number. Arguments are those of `value`.
         """
         self._check((anchors, positives, negatives), sample_weight)
+
+
+def triplet_loss(
+    anchors: ArrayLike,
+    positives: ArrayLike,
+    negatives: ArrayLike,
+    *,
+    margin: float = 1.0,
+    distance: Distance = "euclidean",
+    soft_margin: bool = False,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> Any:
+    """Triplet loss: mean of max(|a - p| - |a - n| + margin, 0).
+
+    Shorthand for ``TripletLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    anchors, positives, negatives : array_like (n, d)
+        The rows of each triplet.
+    margin, distance, soft_margin, reduction
+        See `TripletLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the triplets.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float, or ndarray (n,) for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `TripletLoss.value`.
+
+    Examples
+    --------
+    >>> triplet_loss([[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 2.0]])
+    4.0
+    """
+    loss = shared(TripletLoss, margin, distance, soft_margin, reduction)
+    return loss.value(anchors, positives, negatives, sample_weight, n_threads=n_threads)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._parameters import flag, number, parameter
+from fastloss._parameters import flag, number, parameter, shared
 from fastloss.embedding._common import (
     REDUCTION,
     Batch,
@@ -19,11 +19,20 @@ from fastloss.embedding._common import (
 from fastloss.embedding._sums import SoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
 
-__all__ = ["InfoNCELoss", "NPairsLoss", "NTXentLoss", "SigLIPLoss"]
+__all__ = [
+    "InfoNCELoss",
+    "NPairsLoss",
+    "NTXentLoss",
+    "SigLIPLoss",
+    "info_nce_loss",
+    "n_pairs_loss",
+    "nt_xent_loss",
+    "siglip_loss",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,14 @@ class InfoNCELoss(SoftmaxLoss, TwoSidedLoss):
     ----------
     A. van den Oord et al., "Representation Learning with Contrastive Predictive Coding",
     arXiv:1807.03748; A. Radford et al., arXiv:2103.00020 (symmetric).
+
+    Examples
+    --------
+    >>> queries, keys = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> loss = InfoNCELoss(temperature=1)
+    >>> value, (by_queries, by_keys) = loss.value_and_grad(queries, keys)
+    >>> print(f"{value:.6f}", by_queries.round(3).tolist(), by_keys.round(3).tolist())
+    0.517813 [[0.0, 0.035], [0.135, 0.0]] [[-0.044, 0.033], [0.177, 0.0]]
     """
 
     temperature: float = parameter(0.07, number(low=0, open_low=True))
@@ -59,6 +76,51 @@ class InfoNCELoss(SoftmaxLoss, TwoSidedLoss):
     @property
     def _both(self) -> bool:  # type: ignore[override]
         return self.symmetric
+
+
+def info_nce_loss(
+    queries: ArrayLike,
+    keys: ArrayLike,
+    *,
+    temperature: float = 0.07,
+    symmetric: bool = False,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """InfoNCE: mean over queries of -ln softmax(q kᵀ / temperature) of the own key.
+
+    Shorthand for ``InfoNCELoss(...).value(...)``.
+
+    Parameters
+    ----------
+    queries, keys : array_like (n, d)
+        Rows that belong to each other, one by one.
+    temperature, symmetric, normalize, reduction
+        See `InfoNCELoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the queries.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `InfoNCELoss.value`.
+
+    Examples
+    --------
+    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> print(f"{info_nce_loss(a, b, temperature=1):.6f}")
+    0.517813
+    """
+    loss = shared(InfoNCELoss, temperature, symmetric, normalize, reduction)
+    return loss.value(queries, keys, sample_weight, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +150,13 @@ class NTXentLoss(SoftmaxLoss, TwoSidedLoss):
     ----------
     T. Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations",
     arXiv:2002.05709.
+
+    Examples
+    --------
+    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> value, (by_a, by_b) = NTXentLoss(temperature=1).value_and_grad(a, b)
+    >>> print(f"{value:.6f}", by_a.round(3).tolist(), by_b.round(3).tolist())
+    0.885449 [[0.0, -0.032], [0.217, 0.0]] [[-0.074, 0.056], [0.217, 0.0]]
     """
 
     temperature: float = parameter(0.5, number(low=0, open_low=True))
@@ -103,6 +172,50 @@ class NTXentLoss(SoftmaxLoss, TwoSidedLoss):
     def _split(self, grads: list[Array]) -> tuple[Array, ...]:
         n = grads[0].shape[0] // 2
         return grads[0][:n], grads[0][n:]
+
+
+def nt_xent_loss(
+    queries: ArrayLike,
+    keys: ArrayLike,
+    *,
+    temperature: float = 0.5,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """NT-Xent: mean over the rows of both views of -ln softmax(x xᵀ / temperature) of the other.
+
+    Shorthand for ``NTXentLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    queries, keys : array_like (n, d)
+        The two views: rows that belong to each other, one by one.
+    temperature, normalize, reduction
+        See `NTXentLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the queries.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `NTXentLoss.value`.
+
+    Examples
+    --------
+    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> print(f"{nt_xent_loss(a, b, temperature=1):.6f}")
+    0.885449
+    """
+    loss = shared(NTXentLoss, temperature, normalize, reduction)
+    return loss.value(queries, keys, sample_weight, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +234,13 @@ class NPairsLoss(SoftmaxLoss, TwoSidedLoss):
     References
     ----------
     K. Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NIPS 2016.
+
+    Examples
+    --------
+    >>> anchors, positives = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> value, (by_anchors, by_positives) = NPairsLoss().value_and_grad(anchors, positives)
+    >>> print(f"{value:.6f}", by_anchors.round(3).tolist(), by_positives.round(3).tolist())
+    1.548587 [[-0.071, -0.071], [1.429, 1.429]] [[-0.024, 0.476], [0.024, -0.476]]
     """
 
     normalize: bool = parameter(False, flag)
@@ -133,6 +253,48 @@ class NPairsLoss(SoftmaxLoss, TwoSidedLoss):
 
     def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
         return {}
+
+
+def n_pairs_loss(
+    anchors: ArrayLike,
+    positives: ArrayLike,
+    *,
+    normalize: bool = False,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """N-pairs loss: mean over anchors of -ln softmax(a pᵀ) of the own positive.
+
+    Shorthand for ``NPairsLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    anchors, positives : array_like (n, d)
+        Rows that belong to each other, one by one.
+    normalize, reduction
+        See `NPairsLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the anchors.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `NPairsLoss.value`.
+
+    Examples
+    --------
+    >>> print(f"{n_pairs_loss([[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]):.6f}")
+    1.548587
+    """
+    loss = shared(NPairsLoss, normalize, reduction)
+    return loss.value(anchors, positives, sample_weight, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +323,14 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
     References
     ----------
     X. Zhai et al., "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343.
+
+    Examples
+    --------
+    >>> queries, keys = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> loss = SigLIPLoss(scale=2, bias=-1)
+    >>> value, grads, learned = loss.value_and_grad(queries, keys, parameters=True)
+    >>> print(f"{value:.6f}", {name: round(slope, 3) for name, slope in learned.items()})
+    1.131075 {'scale': -0.011, 'bias': 0.098}
     """
 
     scale: float = parameter(10.0, number(low=0, open_low=True))
@@ -178,3 +348,48 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
     def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
         by_bias = scale * float(np.sum(batch.pairs.weight_sums())) / self.scale
         return {"scale": along / self.scale, "bias": by_bias}
+
+
+def siglip_loss(
+    queries: ArrayLike,
+    keys: ArrayLike,
+    *,
+    scale: float = 10.0,
+    bias: float = -10.0,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    n_threads: int | None = None,
+) -> float:
+    """Sigmoid loss: sum over all pairs of -ln σ(±(scale q k + bias)), + for own keys, divided by n.
+
+    Shorthand for ``SigLIPLoss(...).value(...)``.
+
+    Parameters
+    ----------
+    queries, keys : array_like (n, d)
+        Rows that belong to each other, one by one.
+    scale, bias, normalize, reduction
+        See `SigLIPLoss`.
+    sample_weight : array_like (n,), optional
+        Weights of the queries.
+    n_threads : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SigLIPLoss.value`.
+
+    Examples
+    --------
+    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
+    >>> print(f"{siglip_loss(a, b, scale=2, bias=-1):.6f}")
+    1.131075
+    """
+    loss = shared(SigLIPLoss, scale, bias, normalize, reduction)
+    return loss.value(queries, keys, sample_weight, n_threads=n_threads)

@@ -10,6 +10,7 @@ from fastloss.reference import (
     distance,
     embedding,
     margin,
+    paired,
     probability,
     quantile,
     rate,
@@ -20,6 +21,7 @@ from fastloss.reference import (
 from fastloss.reference.distance import *
 from fastloss.reference.embedding import *
 from fastloss.reference.margin import *
+from fastloss.reference.paired import *
 from fastloss.reference.probability import *
 from fastloss.reference.quantile import *
 from fastloss.reference.rate import *
@@ -31,6 +33,7 @@ from fastloss.reference.rowwise import *
 # `__all__`, of which they understand lists of literals only.
 globals()["__all__"] = [
     name for family in (
-        distance, embedding, margin, probability, quantile, rate, relative, residual, rowwise)
+        distance, embedding, margin, paired, probability, quantile, rate, relative, residual,
+        rowwise)
     for name in family.__all__
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,18 @@ def function_of(cls: type[Reference]) -> Callable[..., Any]:
         **parameters: Any,
     ) -> Any:
         return cls(**parameters).value(y_true, y_pred, sample_weight)
+
+    function.__doc__ = f"Value of `{cls.__name__}`, whose parameters are keywords."
+    return function
+
+
+def function_of_rows(cls: type[Any]) -> Callable[..., Any]:
+    """Return the shorthand for the value of a loss of embeddings, whose data are its `value`'s."""
+    parameters = {field.name for field in fields(cls)}
+
+    def function(*data: Any, sample_weight: Any = None, **options: Any) -> Any:
+        loss = cls(**{name: options.pop(name) for name in parameters & set(options)})
+        return loss.value(*data, sample_weight, **options)
 
     function.__doc__ = f"Value of `{cls.__name__}`, whose parameters are keywords."
     return function

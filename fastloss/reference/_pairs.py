@@ -110,7 +110,7 @@ def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array
 class PairsReference(EmbeddingLoss):
     """The methods, by matrices of all pairs in float64; `n_threads` is taken and not used."""
 
-    _distance = False
+    _distance: bool
 
     def _sums(self, pairs: Pairs) -> Sums:
         """Return the sum of the terms, and its derivatives by v."""
@@ -198,6 +198,8 @@ class LabelReference(PairsReference, LabelLoss):
 
 class TwoSidedReference(PairsReference, TwoSidedLoss):
     """Of two batches whose rows belong to each other."""
+
+    _distance = False
 
     def _scaled(self) -> bool:
         return self.normalize

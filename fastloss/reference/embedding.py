@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fastloss import embedding
-from fastloss._parameters import choice, flag, number, parameter
-from fastloss.embedding._common import REDUCTION, Reduction
-from fastloss.reference._base import Array
+from fastloss.reference._base import Array, function_of_rows
 from fastloss.reference._pairs import (
     LabelReference,
     Pairs,
@@ -32,6 +30,16 @@ __all__ = [
     "NTXentLoss",
     "SigLIPLoss",
     "SupConLoss",
+    "batch_contrastive_loss",
+    "batch_triplet_loss",
+    "circle_loss",
+    "info_nce_loss",
+    "lifted_structure_loss",
+    "multi_similarity_loss",
+    "n_pairs_loss",
+    "nt_xent_loss",
+    "siglip_loss",
+    "sup_con_loss",
 ]
 
 
@@ -55,8 +63,6 @@ class BatchContrastiveLoss(LabelReference, embedding.BatchContrastiveLoss):
     d is the distance, its square, or 1 - cos. With a pos_margin, it is [d - pos_margin]₊ in the
     first term; ``form="linear"`` has no squares. With refs, all pairs of a row and a ref.
     """
-
-    _distance = True
 
     def _sums(self, pairs: Pairs) -> Sums:
         if self.distance == "euclidean":
@@ -244,7 +250,7 @@ class CircleLoss(LabelReference, embedding.CircleLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiftedStructureLoss(LabelReference):
+class LiftedStructureLoss(LabelReference, embedding.LiftedStructureLoss):
     r"""Lifted structured loss of all pairs i < j of the same class, P in number.
 
     .. math:: L = \frac{1}{2 |P|} \sum_{(i, j) \in P} \Bigl[\ln\Bigl(\sum_{k \in N(i)} e^{m -
@@ -253,15 +259,6 @@ class LiftedStructureLoss(LabelReference):
     Pairs of which neither row has one of another class cost nothing and do not count. With refs,
     all pairs of a row i and a ref j; the others of i are refs, those of j are rows.
     """
-
-    margin: float = parameter(1.0, number())
-    normalize: bool = parameter(False, flag)
-    reduction: Reduction = parameter("mean", REDUCTION)
-
-    _distance = True
-
-    def _make_kernel(self) -> bytes:
-        return b""
 
     def _sums(self, pairs: Pairs) -> Sums:
         d, by_v = root(pairs.v)
@@ -282,7 +279,7 @@ class LiftedStructureLoss(LabelReference):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchTripletLoss(LabelReference):
+class BatchTripletLoss(LabelReference, embedding.BatchTripletLoss):
     r"""Triplet loss of rows i, others p of the same class and n of other classes.
 
     .. math:: l_{ipn} = [d_{ip} - d_{in} + m]_+, \quad \ln(1 + e^{d_{ip} - d_{in}})
@@ -292,23 +289,6 @@ class BatchTripletLoss(LabelReference):
     that is farther than p or, where none is, the farthest n. "all": all triplets, of which a mean
     counts those that cost anything. Of equals it is the first.
     """
-
-    margin: float = parameter(0.2, number())
-    mining: Literal["hard", "semi-hard", "all"] = parameter(
-        "hard", choice("hard", "semi-hard", "all"))
-    distance: Literal["euclidean", "sqeuclidean", "cosine"] = parameter(
-        "euclidean", choice("euclidean", "sqeuclidean", "cosine"))
-    soft_margin: bool = parameter(False, flag)
-    normalize: bool = parameter(False, flag)
-    reduction: Reduction = parameter("mean", REDUCTION)
-
-    _distance = True
-
-    def _make_kernel(self) -> bytes:
-        return b""
-
-    def _scaled(self) -> bool:
-        return self.normalize or self.distance == "cosine"
 
     def _triplets(self, d: Array, near: Any, far: Any) -> tuple[Any, Any]:
         """Return the positives and negatives of an anchor's triplets, by number."""
@@ -351,3 +331,15 @@ class BatchTripletLoss(LabelReference):
         if self.mining == "all":
             weight = nonzero
         return Sums(total, weight, nonzero, slope * by_v)
+
+
+batch_contrastive_loss = function_of_rows(BatchContrastiveLoss)
+batch_triplet_loss = function_of_rows(BatchTripletLoss)
+circle_loss = function_of_rows(CircleLoss)
+info_nce_loss = function_of_rows(InfoNCELoss)
+lifted_structure_loss = function_of_rows(LiftedStructureLoss)
+multi_similarity_loss = function_of_rows(MultiSimilarityLoss)
+n_pairs_loss = function_of_rows(NPairsLoss)
+nt_xent_loss = function_of_rows(NTXentLoss)
+siglip_loss = function_of_rows(SigLIPLoss)
+sup_con_loss = function_of_rows(SupConLoss)

@@ -1,7 +1,4 @@
-"""Losses of rows that belong together: pairs and triplets.
-
-Import this module by its name; `fastloss.embedding` has the losses themselves.
-"""
+"""Losses of rows that belong together: pairs and triplets."""
 
 from __future__ import annotations
 
@@ -14,9 +11,16 @@ from fastloss import embedding
 from fastloss._base import Partial
 from fastloss._pairwise import read_column, read_rows
 from fastloss.embedding._paired import RowsLoss
-from fastloss.reference._base import Array, term
+from fastloss.reference._base import Array, function_of_rows, term
 
-__all__ = ["CosineEmbeddingLoss", "PairContrastiveLoss", "TripletLoss"]
+__all__ = [
+    "CosineEmbeddingLoss",
+    "PairContrastiveLoss",
+    "TripletLoss",
+    "cosine_embedding_loss",
+    "pair_contrastive_loss",
+    "triplet_loss",
+]
 
 
 def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -73,7 +77,7 @@ class PairReference(RowsLoss):
             w = columns[1]
             return w, w * f, [w[:, None] * g for g in grads]
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, n_threads: int | None = None) -> Any:
         return self.value(*arguments)
 
     def value(self, *arguments: Any, out: Any = None, n_threads: int | None = None) -> Any:
@@ -165,3 +169,8 @@ class TripletLoss(PairReference, embedding.TripletLoss):  # type: ignore[misc]
             f = np.maximum(z + self.margin, 0)
             slope = np.where(np.isnan(z), np.nan, (z + self.margin > 0).astype(float))
         return f, chained(slope, near_by_a - far_by_a, by_p, -by_n)
+
+
+cosine_embedding_loss = function_of_rows(CosineEmbeddingLoss)
+pair_contrastive_loss = function_of_rows(PairContrastiveLoss)
+triplet_loss = function_of_rows(TripletLoss)

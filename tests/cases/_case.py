@@ -124,6 +124,7 @@ def no_terms(parameters, y, p):
 
 def snake(name):
     """Return the name of a class's function."""
+    name = name.replace("SigLIP", "Siglip")     # written as one word
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
