@@ -4,17 +4,12 @@ import numpy as np
 import pytest
 from cases import CASES, DTYPES, REDUCTIONS, draw, seeded
 from child import run_python
+from layouts import misaligned, read_only, strided, swapped
 from numerics import all_results, assert_same_bits
 
 import fastloss as fl
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-
-
-def strided(a):
-    wide = np.full((*a.shape[:-1], 3 * a.shape[-1]), 77, a.dtype)
-    wide[..., 1::3] = a
-    return wide[..., 1::3]
 
 
 def reversed_view(a):
@@ -23,24 +18,6 @@ def reversed_view(a):
 
 def reversed_outside(a):
     return a[::-1].copy()[::-1]
-
-
-def swapped(a):
-    return a.astype(a.dtype.newbyteorder())
-
-
-def misaligned(a):
-    raw = np.zeros(a.nbytes + 1, np.uint8)
-    view = raw[1:].view(a.dtype).reshape(a.shape)
-    view[...] = a
-    assert a.dtype.itemsize == 1 or a.size == 0 or not view.flags.aligned
-    return view
-
-
-def read_only(a):
-    copy = a.copy()
-    copy.flags.writeable = False
-    return copy
 
 
 def field(a):

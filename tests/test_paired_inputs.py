@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from cases import DTYPES, seeded
+from layouts import MATRICES, read_only
 from numerics import assert_same_bits
 
 import fastloss as fl
@@ -24,42 +25,7 @@ def labels_of(rng, loss, n):
     return [rng.integers(0, 2, n)] if len(loss._names) == 2 else []
 
 
-def rows_apart(a):
-    wide = np.zeros((2 * a.shape[0], a.shape[1] + 3), a.dtype)
-    wide[::2, 1:-2] = a
-    return wide[::2, 1:-2]
-
-
-def strided(a):
-    wide = np.zeros((a.shape[0], 3 * a.shape[1]), a.dtype)
-    wide[:, 1::3] = a
-    return wide[:, 1::3]
-
-
-def reverse(a):
-    return a[::-1, ::-1].copy()[::-1, ::-1]
-
-
-def swapped(a):
-    return a.astype(a.dtype.newbyteorder())
-
-
-def misaligned(a):
-    view = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
-    view[...] = a
-    return view
-
-
-def read_only(a):
-    a = a.copy()
-    a.flags.writeable = False
-    return a
-
-
-LAYOUTS = [np.asfortranarray, rows_apart, strided, reverse, swapped, misaligned, read_only]
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", MATRICES)
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_layouts_give_the_same_bits(loss, layout):
     for dtype in (np.float16, *DTYPES):

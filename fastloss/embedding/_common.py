@@ -158,7 +158,8 @@ class EmbeddingLoss(Parametrised):
 
     def _evaluate(
         self, batch: Batch, others: bool, parameters: bool
-    ) -> tuple[float, list[Array], dict[str, float]]:
+    ) -> tuple[Any, ...]:
+        """Return value and gradients by the sides, and with `parameters` derivatives by them."""
         terms = self._terms(batch, True, others)
         divisor = self._divisor(terms)
         scale = 1.0 / divisor if divisor != 0 else 0.0
@@ -166,10 +167,14 @@ class EmbeddingLoss(Parametrised):
         if others and not batch.symmetric:
             sides.append(batch.pairs.b)
         grads, along = zip(*(batch.pairs.gradient(side, scale) for side in sides), strict=True)
-        learned = {}
-        if parameters:
-            learned = self._learned(terms, batch, scale, along[0] / (1 + batch.symmetric))
-        return self._reduce(terms), list(grads), learned
+        value, grad = self._reduce(terms), self._split(list(grads))
+        if not parameters:
+            return value, grad
+        return value, grad, self._learned(terms, batch, scale, along[0] / (1 + batch.symmetric))
+
+    def _split(self, grads: list[Array]) -> Any:
+        """Return gradients by the sides as the user gets them."""
+        return grads[0] if len(grads) == 1 else tuple(grads)
 
 
 class LabelLoss(EmbeddingLoss):
@@ -286,9 +291,7 @@ class LabelLoss(EmbeddingLoss):
             Only with `parameters`: derivatives of the value, by the names of the parameters.
         """
         batch = self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads)
-        value, grads, learned = self._evaluate(batch, ref_grad, parameters)
-        grad = grads[0] if len(grads) == 1 else tuple(grads)
-        return (value, grad, learned) if parameters else (value, grad)
+        return self._evaluate(batch, ref_grad, parameters)
 
 
 class TwoSidedLoss(EmbeddingLoss):
@@ -327,7 +330,7 @@ class TwoSidedLoss(EmbeddingLoss):
         *,
         n_threads: int | None = None,
     ) -> float:
-        """Return the value of the loss.
+        """Return the value of the loss, as `SupConLoss.value` does.
 
         Parameters
         ----------
@@ -335,21 +338,18 @@ class TwoSidedLoss(EmbeddingLoss):
             Rows that belong to each other, one by one. float32 and float16 are computed in
             float32, all else, and a mix with anything else, in float64.
         sample_weight : array_like (n,) of real numbers, optional
-            Weights of the rows as anchors.
+            Weights of the pairs of rows.
         n_threads : int, optional
             Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
         Returns
         -------
         float
-            Summed in float64; 0 if no term counts.
 
         Raises
         ------
-        TypeError
-            If the rows are no real numbers.
-        ValueError
-            If shapes do not fit, or `n_threads` is less than 1.
+        TypeError, ValueError
+            If the rows are no real numbers, or shapes do not fit.
         """
         batch = self._batch(queries, keys, sample_weight, n_threads)
         return self._reduce(self._terms(batch, False, False))
@@ -383,9 +383,4 @@ class TwoSidedLoss(EmbeddingLoss):
             Only with `parameters`: derivatives of the value, by the names of the parameters.
         """
         batch = self._batch(queries, keys, sample_weight, n_threads)
-        value, grads, learned = self._evaluate(batch, True, parameters)
-        both = self._split(grads)
-        return (value, both, learned) if parameters else (value, both)
-
-    def _split(self, grads: list[Array]) -> tuple[Array, ...]:
-        return tuple(grads)
+        return self._evaluate(batch, True, parameters)

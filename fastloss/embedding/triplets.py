@@ -99,6 +99,8 @@ class TripletLoss(RowsLoss):
     ) -> Any:
         """Return the value of the loss.
 
+        Results and errors are those of `PairContrastiveLoss.value`.
+
         Parameters
         ----------
         anchors, positives, negatives : array_like (n, d) of real numbers
@@ -106,23 +108,12 @@ class TripletLoss(RowsLoss):
             float64.
         sample_weight : array_like (n,) of real numbers, optional
             Weights of the triplets.
-        out : ndarray (n,) of float32 or float64, optional
-            For ``reduction="none"``: where the losses of the triplets go.
-        n_threads : int, optional
-            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+        out, n_threads
+            See `PairContrastiveLoss.value`.
 
         Returns
         -------
         float, or ndarray (n,) for ``reduction="none"``
-            Summed in float64. The mean of nothing, and a mean whose weights sum to 0, is nan.
-
-        Raises
-        ------
-        TypeError
-            If an argument does not hold real numbers, or `out` is no float array.
-        ValueError
-            If shapes do not fit, `n_threads` is less than 1, or `out` is read-only, overlaps an
-            input, or is given where the value is a float.
         """
         return self._kernel.value((anchors, positives, negatives), None, sample_weight, out,
                                   n_threads)
@@ -146,8 +137,7 @@ class TripletLoss(RowsLoss):
         anchors, positives, negatives, sample_weight, n_threads
             See `value`.
         out : three arrays, or (value, (three arrays)) for ``reduction="none"``, optional
-            Where results go: float32 or float64 arrays of any strides; None for a new one. Each
-            gradient may be the array itself that it is by.
+            Where results go; see `PairContrastiveLoss.value_and_grad`.
 
         Returns
         -------
@@ -168,14 +158,7 @@ class TripletLoss(RowsLoss):
         *,
         n_threads: int | None = None,
     ) -> Partial:
-        """Return the sums over a part of the triplets, to be added to those of other parts.
-
-        Arguments and errors are those of `value`; ``reduction="none"`` has none.
-
-        Returns
-        -------
-        Partial
-        """
+        """Return the sums over a part of the triplets, to be added to those of other parts."""
         return self._partial((anchors, positives, negatives), None, sample_weight, n_threads)
 
     def check(

@@ -169,7 +169,7 @@ class NTXentLoss(SoftmaxLoss, TwoSidedLoss):
                           None if weights is None else np.tile(weights, 2), distance=False,
                           normalize=self.normalize, n_threads=n_threads)
 
-    def _split(self, grads: list[Array]) -> tuple[Array, ...]:
+    def _split(self, grads: list[Array]) -> Any:
         n = grads[0].shape[0] // 2
         return grads[0][:n], grads[0][n:]
 
