@@ -33,6 +33,8 @@ cdef extern from "_tile.h" nogil:
                          Py_ssize_t width, const float *tiles, float *g)
     void fl_add_columns(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const double *x,
                         Py_ssize_t width, const double *tiles, double *g)
+    double fl_foldf(const float *x)
+    double fl_fold(const double *x)
     void fl_turnf(Py_ssize_t dim, const float *x, Py_ssize_t width, float *turned)
     void fl_turn(Py_ssize_t dim, const double *x, Py_ssize_t width, double *turned)
 
@@ -69,7 +71,8 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l
     cdef real none = -INFINITY
-    cdef real x, slope, different, same_class
+    cdef real zero = 0
+    cdef real x, slope, different, same_class, v
     cdef real *column = columns
     cdef const int *label = job.a.label + at.i
     cdef bint same
@@ -81,20 +84,25 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
         own_lane = <int>(at.j + j - at.i)
-        for l in range(size):
+        for l in range(size):      # vectorised
             same = label[l] == label_j
             pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
             if Meeting is OwnTag:
                 x = none if <int>l == own_lane else x
             different = none if same else x
             same_class = x if same else none
-            # a NaN is found by the sums
-            largest[0][l] = different if different > largest[0][l] else largest[0][l]
-            largest[1][l] = same_class if same_class > largest[1][l] else largest[1][l]
+            # A NaN is found by the sums. Without "+ zero" a store of what was there already would
+            # be left out, which is a branch.
+            v = different if different > largest[0][l] else largest[0][l]
+            largest[0][l] = v + zero
+            v = same_class if same_class > largest[1][l] else largest[1][l]
+            largest[1][l] = v + zero
             column = columns + j * size
-            column[l] = different if different > column[l] else column[l]
+            v = different if different > column[l] else column[l]
+            column[l] = v + zero
             column += at.n * size
-            column[l] = same_class if same_class > column[l] else column[l]
+            v = same_class if same_class > column[l] else column[l]
+            column[l] = v + zero
     for l in range(at.lanes):
         job.a.sums[0][at.i + l] = max(job.a.sums[0][at.i + l], <double>largest[0][l])
         job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
@@ -116,11 +124,13 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l
     cdef real none = -INFINITY
-    cdef real different, same_class, index_j, row
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real different, same_class, index_j, more, v
     cdef real *column
     cdef real *row_of
     cdef const int *label = job.a.label + at.i
-    cdef bint same, more
+    cdef bint same
     cdef int label_j, own_lane
     cdef real largest[2][MOST]
     cdef real which[2][MOST]
@@ -137,30 +147,37 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
         index_j = <real>j
         column = columns + j * size
         row_of = column + 2 * at.n * size
-        for l in range(size):
+        for l in range(size):      # vectorised
             same = label[l] == label_j
             different = none if same else -tile[j * size + l]
-            more = different > largest[0][l]
-            largest[0][l] = different if more else largest[0][l]
-            which[0][l] = index_j if more else which[0][l]
-            more = different > column[l]
-            column[l] = different if more else column[l]
-            row = index[l] if more else row_of[l]
-            row_of[l] = row
+            # "+ zero" as above, and numbers by choice in arithmetic
+            v = different if different > largest[0][l] else largest[0][l]
+            v += zero
+            more = one if v > largest[0][l] else zero
+            largest[0][l] = v
+            which[0][l] += more * (index_j - which[0][l])
+            v = different if different > column[l] else column[l]
+            v += zero
+            more = one if v > column[l] else zero
+            column[l] = v
+            row_of[l] += more * (index[l] - row_of[l])
         column += at.n * size
         row_of += at.n * size
-        for l in range(size):
+        for l in range(size):      # vectorised
             same = label[l] == label_j
             same_class = tile[j * size + l] if same else none
             if Meeting is OwnTag:
                 same_class = none if <int>l == own_lane else same_class
-            more = same_class > largest[1][l]
-            largest[1][l] = same_class if more else largest[1][l]
-            which[1][l] = index_j if more else which[1][l]
-            more = same_class > column[l]
-            column[l] = same_class if more else column[l]
-            row = index[l] if more else row_of[l]
-            row_of[l] = row
+            v = same_class if same_class > largest[1][l] else largest[1][l]
+            v += zero
+            more = one if v > largest[1][l] else zero
+            largest[1][l] = v
+            which[1][l] += more * (index_j - which[1][l])
+            v = same_class if same_class > column[l] else column[l]
+            v += zero
+            more = one if v > column[l] else zero
+            column[l] = v
+            row_of[l] += more * (index[l] - row_of[l])
     for l in range(at.lanes):
         for j in range(2):
             keep_larger(&job.a.sums[j][at.i + l], &job.a.sums[j + 2][at.i + l], largest[j][l],
@@ -175,18 +192,26 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t group, first, j, l
     cdef real zero = 0
+    cdef real one = 1
+    cdef real none = -INFINITY
+    cdef real in_class, apart, shift
     cdef real x, slope, v, e, e_j, shift_different_j, shift_same_j
     cdef real *different_j
     cdef real *same_j
     cdef real *v_j
-    cdef const int *label = job.a.label + at.i
-    cdef const real *shift_different = <const real *>job.a.shift[0] + at.i
-    cdef const real *shift_same = <const real *>job.a.shift[1] + at.i
-    cdef bint same, none
+    # copies: arrays that might be the columns for all gcc knows would keep it from vectorising
+    cdef int label[MOST]
+    cdef real shift_different[MOST]
+    cdef real shift_same[MOST]
+    cdef bint same
     cdef int label_j, own_lane
     cdef real rows[3][MOST]
     cdef double totals[3][MOST]
     memset(totals, 0, sizeof(totals))
+    for l in range(size):
+        label[l] = job.a.label[at.i + l]
+        shift_different[l] = (<const real *>job.a.shift[0])[at.i + l]
+        shift_same[l] = (<const real *>job.a.shift[1])[at.i + l]
     for group in range((at.n + DEEP - 1) // DEEP):
         first = group * DEEP
         memset(rows, 0, sizeof(rows))
@@ -198,25 +223,30 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
             different_j = columns + j * size
             same_j = different_j + at.n * size
             v_j = same_j + at.n * size
-            for l in range(size):
+            for l in range(size):      # vectorised
                 same = label[l] == label_j
                 v = tile[j * size + l]
                 pair_exponent[Exponent, real](&c, v, same, &x, &slope)
-                e = exp_negative(x - (shift_same[l] if same else shift_different[l]))
+                # in arithmetic: many choices by one condition would become a branch
+                in_class = one if same else zero
+                apart = one - in_class
+                shift = in_class * shift_same[l] + apart * shift_different[l]
+                if Meeting is OwnTag:
+                    x = none if <int>l == own_lane else x
+                    v = zero if <int>l == own_lane else v
+                e = exp_negative(x - shift)
                 if Shifts is EachTag:
-                    e_j = exp_negative(x - (shift_same_j if same else shift_different_j))
+                    shift = in_class * shift_same_j + apart * shift_different_j
+                    e_j = exp_negative(x - shift)
                 else:
                     e_j = e
-                if Meeting is OwnTag:
-                    none = <int>l == own_lane
-                    e = zero if none else e
-                    v = zero if none else v
-                rows[0][l] += zero if same else e
-                rows[1][l] += e if same else zero
-                rows[2][l] += v if same else zero
-                different_j[l] += zero if same else e_j
-                same_j[l] += e_j if same else zero
-                v_j[l] += v if same else zero
+                v = in_class * v
+                rows[0][l] += apart * e
+                rows[1][l] += in_class * e
+                rows[2][l] += v
+                different_j[l] += apart * e_j
+                same_j[l] += in_class * e_j
+                v_j[l] += v
         for l in range(size):
             totals[0][l] += rows[0][l]
             totals[1][l] += rows[1][l]
@@ -254,7 +284,7 @@ cdef void weigh_exponentials(const Exponent *parameters, const BatchJob *job, co
         different_j = (<const real *>job.b.factor[0])[at.j + j]
         same_j = (<const real *>job.b.factor[1])[at.j + j]
         linear_j = (<const real *>job.b.factor[2])[at.j + j]
-        for l in range(size):
+        for l in range(size):      # vectorised
             same = label[l] == label_j
             pair_exponent[Exponent, real](&c, tile[j * size + l], same, &x, &slope)
             # of both classes, in arithmetic: many choices by one condition would become a branch
@@ -303,7 +333,7 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
             label_j = job.b.label[at.j + j]
             own_lane = <int>(at.j + j - at.i)
             weight_j = (<const real *>job.b.weight)[at.j + j]
-            for l in range(size):
+            for l in range(size):      # vectorised
                 same = label[l] == label_j
                 pair_cost[Direct, real](&c, tile[j * size + l], same, &cost, &slope)
                 weight = weights[l] + weight_j
@@ -334,16 +364,21 @@ cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
     cdef real half = 0.5
     cdef real one = 1
     cdef real none = <real>-1e29                # less is the logarithm of no sum at all
-    cdef real log_i, log_j, larger, d, e, in_class, weight, weight_j, rate, excess, first_share
-    cdef const int *label = job.a.label + at.i
-    cdef const real *logs = <const real *>job.a.factor[0] + at.i
-    cdef const real *weights = <const real *>job.a.weight + at.i
+    cdef real log_j, difference, rising, larger, d, e, in_class, weight, weight_j, rate, excess
+    cdef real costs, first_share
+    cdef int label[MOST]                        # copies, as above
+    cdef real logs[MOST]
+    cdef real weights[MOST]
     cdef real *column
     cdef int label_j, own_lane
     cdef double share = 0.5 if Meeting is OwnTag else 1
     cdef double total = 0
     cdef double count = 0
     cdef real sums[4][MOST]                     # costs, counts, terms, derivatives
+    for l in range(size):
+        label[l] = job.a.label[at.i + l]
+        logs[l] = (<const real *>job.a.factor[0])[at.i + l]
+        weights[l] = (<const real *>job.a.weight)[at.i + l]
     for group in range((at.n + DEEP - 1) // DEEP):
         first = group * DEEP
         memset(sums, 0, sizeof(sums))
@@ -353,22 +388,25 @@ cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
             log_j = (<const real *>job.b.factor[0])[at.j + j]
             weight_j = (<const real *>job.b.weight)[at.j + j]
             column = columns + (at.n + j) * size
-            for l in range(size):
+            for l in range(size):      # vectorised
+                # in arithmetic, again
                 in_class = one if label[l] == label_j else zero
                 if Meeting is OwnTag:
                     in_class = zero if <int>l == own_lane else in_class
-                log_i = logs[l]
-                larger = log_i if log_i > log_j else log_j
-                in_class = in_class if larger > none else zero
-                e = exp_negative(-magnitude(log_i - log_j))
+                difference = logs[l] - log_j
+                rising = one if difference > zero else zero
+                larger = rising * logs[l] + (one - rising) * log_j
+                in_class *= one if larger > none else zero
+                e = exp_negative(-magnitude(difference))
                 d = sqrt_(tile[j * size + l])
                 excess = larger + log1p_unit(e) + d
-                excess = zero if excess <= zero else excess
+                costs = zero if excess <= zero else one
+                excess *= costs
                 weight = in_class * (weights[l] + weight_j)
                 rate = weight * excess
-                first_share = (one if log_i > log_j else e) / (one + e)
+                first_share = (rising + (one - rising) * e) / (one + e)
                 sums[0][l] += half * rate * excess
-                sums[1][l] += weight if excess > zero else zero
+                sums[1][l] += weight * costs
                 sums[2][l] += weight
                 sums[3][l] += rate * first_share
                 column[l] += rate * (one - first_share)
@@ -490,9 +528,10 @@ cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
 cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns) noexcept nogil:
     cdef Py_ssize_t k
     cdef Py_ssize_t size = n * panel_size[real](0)
-    cdef bint largest = job.step == LARGEST or job.step == EXTREMES
-    for k in range(column_kinds(job) * size):
-        columns[k] = <real>(-INFINITY if largest and k < 2 * size else 0)
+    memset(columns, 0, column_kinds(job) * size * sizeof(real))
+    if job.step == LARGEST or job.step == EXTREMES:
+        for k in range(2 * size):
+            columns[k] = -INFINITY
 
 
 cdef inline void fold_columns(const BatchJob *job, const Place *at, real *columns,
@@ -501,6 +540,7 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l, k
     cdef double total
+    cdef double *sums
     cdef const real *row_of = columns + 2 * at.n * size
     if job.step == EXTREMES:
         for k in range(2):
@@ -512,22 +552,23 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
                 row_of += size
         return
     for k in range(column_kinds(job)):
+        sums = job.b.sums[0 if job.step == LIFT else k]
+        if job.step == WEIGH or (job.step == LIFT and k == 0):
+            sums = job.b.rest
         for j in range(at.j, at.j + at.n):
-            total = -INFINITY if job.step == LARGEST else 0
-            for l in range(lanes):
-                if job.step == LARGEST:
-                    total = max(total, <double>columns[l])
-                else:
+            if job.step == LARGEST:
+                for l in range(lanes):
+                    sums[j] = max(sums[j], <double>columns[l])
+            elif lanes < size:
+                total = 0
+                for l in range(lanes):
                     total += columns[l]
-            columns += size
-            if job.step == WEIGH or (job.step == LIFT and k == 0):
-                job.b.rest[j] += total
-            elif job.step == LIFT:
-                job.b.sums[0][j] += total
-            elif job.step == LARGEST:
-                job.b.sums[k][j] = max(job.b.sums[k][j], total)
+                sums[j] += total
+            elif real is float:
+                sums[j] += fl_foldf(columns)
             else:
-                job.b.sums[k][j] += total
+                sums[j] += fl_fold(columns)
+            columns += size
 
 
 cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own, char *scratch,

@@ -249,6 +249,23 @@ static void fl_turn##suffix(ptrdiff_t dim, const real *x, ptrdiff_t width, real 
             turned[j * PANEL + l] = x[l * width + j];                                              \
 }
 
+/* The sum of a panel's numbers. */
+#define FL_DEFINE_FOLD(real, LANES, suffix)                                                        \
+FL_ALWAYS double fl_fold##suffix(const real *x)                                                    \
+{                                                                                                  \
+    double sums[LANES];                                                                            \
+    int l, half;                                                                                   \
+    for (l = 0; l < LANES; l++)                                                                    \
+        sums[l] = (double)x[l] + x[l + LANES];                                                     \
+    for (half = LANES / 2; half > 0; half /= 2)                                                    \
+        for (l = 0; l < half; l++)                                                                 \
+            sums[l] += sums[l + half];                                                             \
+    return sums[0];                                                                                \
+}
+
+FL_DEFINE_FOLD(float, FL_LANESF, f)
+FL_DEFINE_FOLD(double, FL_LANES, )
+
 FL_DEFINE_TILE(float, FL_VECTORF, FL_LANESF, FL_PANELF, FL_LOADF, FL_STOREF, FL_SPREADF,
                FL_MULTIPLY_ADDF, f)
 FL_DEFINE_TILE(double, FL_VECTOR, FL_LANES, FL_PANEL, FL_LOAD, FL_STORE, FL_SPREAD,

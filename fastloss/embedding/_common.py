@@ -51,11 +51,10 @@ def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
 
 def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
     """Return numbers for labels, equal where those are, and how many there may be."""
-    if all(side.dtype.kind in "bu" or (side.dtype.kind == "i" and side.size and side.min() >= 0)
-           for side in sides if side.size):
-        most = max((int(side.max()) for side in sides if side.size), default=0)
-        if most < 4 * sum(side.size for side in sides) + 1024:
-            return [side.astype(np.int32) for side in sides], most + 1
+    if all(side.dtype.kind in "biu" for side in sides if side.size):
+        small = _batch.small_labels(sides)
+        if small is not None:
+            return small
     filled = [side for side in sides if side.size]
     kinds = {side.dtype.kind for side in filled}
     if kinds & set("biu") and kinds & set("UST"):
@@ -112,11 +111,8 @@ def make_batch(
     cosine: bool = False,
 ) -> Batch:
     """Pack the rows of one or two sides."""
-    theirs = codes if other_codes is None else other_codes
-    same = np.bincount(theirs, minlength=n_codes)[codes].astype(np.float64)
-    different = theirs.size - same
-    if others is None:
-        same -= 1.0
+    same, different = _batch.class_sizes(
+        codes, codes if other_codes is None else other_codes, n_codes, others is None)
     pairs = _batch.Pairs(x, codes, others, other_codes, distance=distance, normalize=normalize,
                          cosine=cosine, n_threads=n_threads)
     return Batch(pairs, weights, same, different, others is None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastloss import _batch
 from fastloss.embedding._common import Batch, EmbeddingLoss, Terms
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ class ExponentLoss(EmbeddingLoss):
                 slopes = self._anchor(Anchors(logs[0], logs[1], sums[2]), batch)
                 counts = batch.weigh(slopes.counts.astype(np.float64))
                 cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
-                total += float(cost.sum()) / len(sides)
-                weight += float(counts.sum()) / len(sides)
-                nonzero += float(counts[slopes.cost != 0].sum()) / len(sides)
+                total += _batch.total(cost) / len(sides)
+                weight += _batch.total(counts) / len(sides)
+                nonzero += _batch.total(counts * (cost != 0)) / len(sides)
                 counts /= len(sides)
                 # a sum is 0 where there was nothing to sum
                 factors[k] = (*(
-                    np.where(sums[c] != 0, counts * slope * np.exp(shifts[k][c] - logs[c]), 0.0)
+                    np.where(sums[c] != 0, counts * slope / sums[c], 0.0)
                     for c, slope in enumerate((slopes.different, slopes.same))
                 ), np.where(slopes.counts, counts * slopes.total, 0.0))
         if gradient:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fastloss import _batch
 from fastloss._parameters import choice, either, flag, number, parameter, shared
 from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction, Terms
 from fastloss.embedding._paired import DISTANCE, Distance
@@ -88,7 +89,7 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         total, nonzero = self._pass(batch, gradient, others)
-        weight = float(np.sum(batch.weigh(batch.same + batch.different)))
+        weight = _batch.total(batch.weigh(batch.same + batch.different))
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
 
@@ -332,7 +333,7 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
             self._kernel, "lift", gradient=gradient, others=others, columns=True,
             weight=(mine, mine if batch.symmetric else 0.0),
             factor=tuple((log, 0.0, 0.0) for log in logs))
-        weight = float(np.sum(pairs.a.sums[2, :pairs.a.n]))
+        weight = _batch.total(pairs.a.sums[2, :pairs.a.n])
         if gradient:
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 factor = tuple(

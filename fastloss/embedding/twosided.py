@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastloss import _batch
 from fastloss._parameters import flag, number, parameter, shared
 from fastloss.embedding._common import (
     REDUCTION,
@@ -343,10 +344,10 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         total, nonzero = self._pass(batch, gradient, others)
-        return Terms(total, float(np.sum(batch.weigh(np.ones(batch.pairs.a.n)))), nonzero)
+        return Terms(total, _batch.total(batch.weigh(np.ones(batch.pairs.a.n))), nonzero)
 
     def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
-        by_bias = scale * float(np.sum(batch.pairs.weight_sums())) / self.scale
+        by_bias = scale * _batch.total(batch.pairs.weight_sums()) / self.scale
         return {"scale": along / self.scale, "bias": by_bias}
 
 

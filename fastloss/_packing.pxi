@@ -1,0 +1,215 @@
+"""Rows as the kernels of all pairs want them, and gradients by rows from what those sum up.
+
+Part of `_batch.pyx`.
+"""
+
+cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
+    return (n + MOST - 1) // MOST * MOST
+
+
+cdef inline Py_ssize_t blocks_of(Py_ssize_t n) noexcept nogil:
+    return (n + SIDE - 1) // SIDE
+
+
+cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
+                       bint normalize, double *norm, double *total) noexcept nogil:
+    """Lengths of rows, and the sum of the rows as they will be scaled."""
+    cdef Py_ssize_t i, k
+    cdef double square, length
+    for i in range(start, stop):
+        length = 1
+        if normalize:
+            square = 0
+            for k in range(dim):
+                square += <double>x[i * dim + k] * x[i * dim + k]
+            norm[i] = sqrt(square)
+            length = norm[i] if norm[i] != 0 else 1
+        for k in range(dim):
+            total[k] += x[i * dim + k] / length
+
+
+cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
+                    Py_ssize_t width, bint normalize, const double *norm, const double *center,
+                    bint distance, bint cosine, real *out, real *base) noexcept nogil:
+    cdef Py_ssize_t i, k
+    cdef double length, total, e, offset = 0
+    for k in range(dim):
+        offset += center[k] * center[k]
+    for i in range(start, stop):
+        # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
+        length = 1
+        if normalize:
+            length = norm[i] if norm[i] != 0 else 1
+        total = 0 if distance else 0.5 * offset
+        for k in range(dim):
+            out[i * width + k] = <real>(x[i * dim + k] / length - center[k])
+        for k in range(dim):
+            e = out[i * width + k]
+            total += e * (e if distance else center[k])
+        if cosine and norm[i] == 0:
+            total += 1              # the cosine to a row without a direction is 0
+        base[i] = <real>total
+
+
+cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssize_t start,
+                        Py_ssize_t stop, Py_ssize_t dim, Py_ssize_t width, bint normalize,
+                        const double *norm, const double *center, bint distance, double scale,
+                        double *row, real *out) noexcept nogil:
+    """Gradients of rows from sums over pairs; returns the sum of their products with the rows."""
+    cdef Py_ssize_t i, k
+    cdef double along, total = 0
+    for i in range(start, stop):
+        along = 0
+        for k in range(dim):
+            if distance:
+                row[k] = 2 * scale * (rest[i] * x[i * width + k] - g[i * width + k])
+            else:
+                row[k] = scale * (g[i * width + k] + rest[i] * center[k])
+            along += row[k] * (x[i * width + k] + center[k])
+        total += along
+        if not normalize:
+            for k in range(dim):
+                out[i * dim + k] = <real>row[k]
+        elif norm[i] != 0:
+            for k in range(dim):
+                out[i * dim + k] = <real>((row[k] - along * (x[i * width + k] + center[k]))
+                                          / norm[i])
+        else:
+            for k in range(dim):
+                out[i * dim + k] = 0
+    return total
+
+
+cdef cnp.ndarray zeros(Py_ssize_t n, Py_ssize_t width, bint single):
+    """A matrix of zeros whose first element is at a whole cache line."""
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.npy_intp size = n * width * (4 if single else 8) + ALIGNED
+    cdef cnp.ndarray room = cnp.PyArray_ZEROS(1, &size, cnp.NPY_UINT8, False)
+    cdef size_t start = <size_t>cnp.PyArray_DATA(room)
+    cdef cnp.ndarray matrix
+    start += (ALIGNED - start % ALIGNED) % ALIGNED
+    shape[0] = n
+    shape[1] = width
+    matrix = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE,
+                                           <void *>start)
+    cnp.set_array_base(matrix, room)
+    return matrix
+
+
+cdef cnp.ndarray doubles(Py_ssize_t n):
+    """Zeros."""
+    cdef cnp.npy_intp size = n
+    return cnp.PyArray_ZEROS(1, &size, cnp.NPY_DOUBLE, False)
+
+
+cdef inline double *numbers(cnp.ndarray a) noexcept:
+    return <double *>cnp.PyArray_DATA(a)
+
+
+cdef class Rows:
+    """The rows of one side, as the kernels want them."""
+
+    cdef readonly Py_ssize_t n
+    cdef readonly cnp.ndarray source   # (n, dim), contiguous
+    cdef readonly object sums          # of each row, by kind
+    cdef Py_ssize_t dim
+    cdef Py_ssize_t width
+    cdef bint single
+    cdef bint normalize
+    cdef bint distance
+    cdef cnp.ndarray x
+    cdef cnp.ndarray base
+    cdef cnp.ndarray norm
+    cdef cnp.ndarray labels
+    cdef cnp.ndarray g
+    cdef cnp.ndarray rest
+
+    def __init__(self, cnp.ndarray source, labels, bint normalize, bint distance):
+        self.source = source
+        self.n = cnp.PyArray_DIM(source, 0)
+        self.dim = cnp.PyArray_DIM(source, 1)
+        self.width = padded(self.dim)
+        self.single = cnp.PyArray_TYPE(source) == cnp.NPY_FLOAT
+        self.normalize = normalize
+        self.distance = distance
+        self.labels = np.zeros(padded(self.n), np.int32)
+        self.labels[:self.n] = labels
+        self.norm = doubles(self.n if normalize else 0)
+
+    cdef void measure(self, double *totals, int n_threads):
+        """Lengths, and the sums of the rows of each block."""
+        if self.single:
+            self.measure_typed[float](totals, n_threads, 0)
+        else:
+            self.measure_typed[double](totals, n_threads, 0)
+
+    cdef void measure_typed(self, double *totals, int n_threads, real tag):
+        cdef Py_ssize_t block, n = self.n, dim = self.dim
+        cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
+        cdef bint normalize = self.normalize
+        cdef double *norm = numbers(self.norm)
+        for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
+            measure_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, normalize, norm,
+                               totals + block * dim)
+
+    cdef pack(self, const double *center, bint cosine, int n_threads):
+        """Copies, around a center."""
+        self.x = zeros(padded(self.n), self.width, self.single)
+        self.base = zeros(1, padded(self.n), self.single)
+        if self.dim == 0 and cosine:
+            self.base.fill(1)          # of rows without components all cosines are 0
+        if self.single:
+            self.pack_typed[float](center, cosine, n_threads, 0)
+        else:
+            self.pack_typed[double](center, cosine, n_threads, 0)
+
+    cdef void pack_typed(self, const double *center, bint cosine, int n_threads, real tag):
+        cdef Py_ssize_t block, n = self.n if self.dim else 0, dim = self.dim, width = self.width
+        cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
+        cdef real *out = <real *>cnp.PyArray_DATA(self.x)
+        cdef real *base = <real *>cnp.PyArray_DATA(self.base)
+        cdef bint normalize = self.normalize, distance = self.distance
+        cdef double *norm = numbers(self.norm)
+        for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
+            pack_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, width, normalize,
+                            norm, center, distance, cosine, out, base)
+
+    cdef start(self, bint gradient, bint largest, bint more, bint keep=False):
+        """Room for what a pass sums up; `more` and `keep` say which sums the next goes on with."""
+        if not keep:
+            self.sums = np.zeros((4, padded(self.n) + 1))
+            if largest:
+                self.sums[:2] = -np.inf
+        if not more:
+            self.rest = doubles(padded(self.n) + 1)
+            self.g = zeros(padded(self.n), self.width, self.single) if gradient else None
+
+    cdef tuple gradient(self, cnp.ndarray center, double scale, int n_threads):
+        cdef cnp.ndarray out = self.g
+        cdef Py_ssize_t block, blocks = blocks_of(self.n)
+        cdef cnp.ndarray along = doubles(blocks)
+        if cnp.PyArray_DIM(out, 0) != self.n or self.width != self.dim:
+            out = np.empty((self.n, self.dim), self.source.dtype)
+        if self.n == 0 or self.dim == 0:
+            return out, 0.0
+        if self.single:
+            self.finish_typed[float](numbers(center), scale, out, numbers(along), n_threads, 0)
+        else:
+            self.finish_typed[double](numbers(center), scale, out, numbers(along), n_threads, 0)
+        return out, total_of(numbers(along), blocks)
+
+    cdef void finish_typed(self, const double *center, double scale, cnp.ndarray result,
+                           double *along, int n_threads, real tag):
+        cdef Py_ssize_t block, n = self.n, dim = self.dim, width = self.width
+        cdef cnp.ndarray rows = doubles(blocks_of(n) * dim)
+        cdef double *row = numbers(rows)
+        cdef const real *x = <const real *>cnp.PyArray_DATA(self.x)
+        cdef const real *g = <const real *>cnp.PyArray_DATA(self.g)
+        cdef const double *rest = numbers(self.rest)
+        cdef real *out = <real *>cnp.PyArray_DATA(result)
+        cdef bint normalize = self.normalize, distance = self.distance
+        cdef double *norm = numbers(self.norm)
+        for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
+            along[block] = finish_rows[real](x, g, rest, block * SIDE, min(n, (block + 1) * SIDE),
+                                             dim, width, normalize, norm, center, distance, scale,
+                                             row + block * dim, out)
