@@ -9,6 +9,7 @@ import numpy as np
 from fastloss import _batch
 from fastloss._level import kernels
 from fastloss._parameters import Parametrised, choice
+from fastloss.embedding._partial import BatchPartial, Terms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -96,15 +97,6 @@ class Batch(NamedTuple):
         return per_row if self.weights is None else per_row * self.weights
 
 
-class Terms(NamedTuple):
-    """What a pass over all pairs came to."""
-
-    total: float                  # weighted sum of the terms
-    weight: float                 # of the terms
-    nonzero: float                # of those that are not 0
-    per_sum: float = 1.0          # what `total` times is the sum over each term once
-
-
 def make_batch(
     x: Array, codes: Array, n_codes: int, others: Array | None, other_codes: Array | None,
     weights: Array | None, *, distance: bool, normalize: bool, n_threads: int | None,
@@ -124,8 +116,16 @@ class EmbeddingLoss(Parametrised):
     Subclasses say what the two sides are, and what they come to: `_terms`.
     """
 
+    normalize: bool
     reduction: Reduction
     _kernel: bytes
+    _distance = False             # of distances, else of products
+    _blockwise = False            # has sums of blocks
+    _one_batch = True             # of a batch with itself
+
+    def _scaled(self) -> bool:
+        """Return whether rows are scaled to unit length."""
+        return self.normalize
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         """Return the kind of the kernel, its name there, and its parameters."""
@@ -139,8 +139,11 @@ class EmbeddingLoss(Parametrised):
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         raise NotImplementedError
 
-    def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
-        """Return the derivatives of the value by parameters that can be learned."""
+    def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
+        """Return the derivatives of the value by parameters that can be learned.
+
+        `along` is the sum of the derivatives by products times these.
+        """
         return {}
 
     def _divisor(self, terms: Terms) -> float:
@@ -166,7 +169,11 @@ class EmbeddingLoss(Parametrised):
         value, grad = self._reduce(terms), self._split(list(grads))
         if not parameters:
             return value, grad
-        return value, grad, self._learned(terms, batch, scale, along[0] / (1 + batch.symmetric))
+        return value, grad, self._learned(batch.pairs, scale, along[0] / (1 + batch.symmetric))
+
+    def _partial(self, batch: Batch) -> BatchPartial:
+        total, weight, nonzero, per_sum = self._terms(batch, False, False)
+        return BatchPartial(self, per_sum * total, per_sum * weight, per_sum * nonzero)
 
     def _split(self, grads: list[Array]) -> Any:
         """Return gradients by the sides as the user gets them."""
@@ -175,12 +182,6 @@ class EmbeddingLoss(Parametrised):
 
 class LabelLoss(EmbeddingLoss):
     """Base of losses of one batch with labels."""
-
-    normalize: bool
-    _distance = False
-
-    def _scaled(self) -> bool:
-        return self.normalize
 
     def _batch(
         self, embeddings: Any, labels: Any, sample_weight: Any, refs: Any, ref_labels: Any,
@@ -289,12 +290,36 @@ class LabelLoss(EmbeddingLoss):
         batch = self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads)
         return self._evaluate(batch, ref_grad, parameters)
 
+    def partial(
+        self,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        refs: ArrayLike | None = None,
+        ref_labels: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> BatchPartial:
+        """Return the sums over a part of the terms, to be added to those of other parts.
+
+        Parts are blocks of rows, each compared with all of the same `refs`; or batches that are
+        compared with themselves. `fastloss.embedding.blocks` is for a batch in blocks. Arguments
+        and errors are those of `value`.
+
+        Returns
+        -------
+        BatchPartial
+            ``(loss.partial(x1, y1) + loss.partial(x2, y2)).result()`` is the value of both parts.
+        """
+        return self._partial(
+            self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads))
+
 
 class TwoSidedLoss(EmbeddingLoss):
     """Base of losses of two batches whose rows belong to each other, one by one."""
 
-    normalize: bool
     _names = ("queries", "keys")
+    _one_batch = False
 
     def _batch(self, first: Any, second: Any, sample_weight: Any, n_threads: int | None) -> Batch:
         a = rows_of(self._names[0], first)
@@ -380,3 +405,22 @@ class TwoSidedLoss(EmbeddingLoss):
         """
         batch = self._batch(queries, keys, sample_weight, n_threads)
         return self._evaluate(batch, True, parameters)
+
+    def partial(
+        self,
+        queries: ArrayLike,
+        keys: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> BatchPartial:
+        """Return the sums over a batch, to be added to those of other batches.
+
+        `fastloss.embedding.blocks` is for a batch in blocks. Arguments and errors are those of
+        `value`.
+
+        Returns
+        -------
+        BatchPartial
+        """
+        return self._partial(self._batch(queries, keys, sample_weight, n_threads))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastloss import _batch
-from fastloss.embedding._common import Batch, EmbeddingLoss, Terms
+from fastloss.embedding._common import Batch, EmbeddingLoss
+from fastloss.embedding._partial import Terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,18 +20,21 @@ RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
 
 
 class SummedLoss(EmbeddingLoss):
-    """Base of losses that are sums over pairs."""
+    """Base of losses that are sums over pairs, whose weights are the sums of their rows'."""
 
-    def _weights(self, batch: Batch) -> tuple[Any, Any]:
-        """Return weights of rows; a pair has the sum of two."""
+    _blockwise = True
+
+    def _weight(self, same: Array, different: Array) -> Array:
+        """Return what rows with so many pairs of either kind add to what a mean divides by."""
+        raise NotImplementedError
+
+    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         mine: Any = 1.0 if batch.weights is None else batch.weights
-        return mine, (mine if batch.symmetric else 0.0)
-
-    def _pass(self, batch: Batch, gradient: bool, others: bool) -> tuple[float, float]:
         total, nonzero = batch.pairs.run(
             self._kernel, "weigh", gradient=gradient, others=others, columns=others,
-            weight=self._weights(batch))
-        return total, nonzero
+            weight=(mine, mine if batch.symmetric else 0.0))
+        weight = _batch.total(batch.weigh(self._weight(batch.same, batch.different)))
+        return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
 
 class Anchors(NamedTuple):
@@ -51,6 +55,23 @@ class Slopes(NamedTuple):
     total: Array | float = 0.0
 
 
+def logs_of(side: Any, shift: Any) -> Anchors:
+    """Return what the pass "sum" found for the rows of a side."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums = side.sums[:, :side.n]
+        return Anchors(np.log(sums[0]) + shift[0], np.log(sums[1]) + shift[1], sums[2])
+
+
+def factors_of(anchors: Anchors, slopes: Slopes, shift: Any) -> tuple[Array, Array, Array]:
+    """Return what the pass "weigh" multiplies e^(x - shift) of either kind, and slopes of v, by."""
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        different, same = (
+            np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
+            for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
+                                         strict=True))
+    return different, same, slopes.total  # type: ignore[return-value]
+
+
 def softplus(x: Array) -> Array:
     """Return ln(1 + e^x)."""
     return np.logaddexp(0.0, x)
@@ -65,53 +86,61 @@ def sigmoid(x: Array) -> Array:
 class ExponentLoss(EmbeddingLoss):
     """Base of losses whose anchors cost a function of sums of exponentials."""
 
+    _blockwise = True
+    _both = False                 # whether rows of the second side are anchors too
+
     def _exponents(self) -> tuple[float, float, float]:
         """Return the largest exponents of either class of unit rows, and the least that matters."""
         raise NotImplementedError
 
-    def _anchor(self, anchors: Anchors, batch: Batch) -> Slopes:
-        """Return costs and slopes of anchors of the first side."""
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
+        """Return costs and slopes of anchors with so many pairs of either kind."""
         raise NotImplementedError
-
-    _both = False                 # whether rows of the second side are anchors too
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         pairs = batch.pairs
         sides = [pairs.a] if batch.symmetric or not self._both else [pairs.a, pairs.b]
-        shifts, each = self._shifts(batch)
+        shifts, each = self._shifts(batch.pairs)
         pairs.run(self._kernel, "sum", columns=self._both, shift=shifts, each=each)
-        total = weight = nonzero = 0.0
-        factors: list[tuple[Any, ...]] = [(0.0, 0.0, 0.0), (0.0, 0.0, 0.0)]
-        for k, side in enumerate(sides):
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-                sums = side.sums[:, :side.n]
-                logs = [np.log(sums[c]) + shifts[k][c] for c in (0, 1)]
-                slopes = self._anchor(Anchors(logs[0], logs[1], sums[2]), batch)
-                counts = batch.weigh(slopes.counts.astype(np.float64))
-                cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
-                total += _batch.total(cost) / len(sides)
-                weight += _batch.total(counts) / len(sides)
-                nonzero += _batch.total(counts * (cost != 0)) / len(sides)
-                counts /= len(sides)
-                # a sum is 0 where there was nothing to sum
-                factors[k] = (*(
-                    np.where(sums[c] != 0, counts * slope / sums[c], 0.0)
-                    for c, slope in enumerate((slopes.different, slopes.same))
-                ), np.where(slopes.counts, counts * slopes.total, 0.0))
+        found = [self._weighted(logs_of(side, shifts[k]), batch.same, batch.different,
+                                batch.weights, 1.0 / len(sides)) for k, side in enumerate(sides)]
+        total, weight, nonzero = (sum(numbers) for numbers in zip(
+            *(terms[:3] for terms, _, _ in found), strict=True))
         if gradient:
-            factor = (factors[0], factors[0] if batch.symmetric else factors[1])
+            factors: list[Any] = [factors_of(anchors, slopes, shifts[k])
+                                  for k, (_, anchors, slopes) in enumerate(found)]
+            if len(sides) == 1:
+                factors.append(factors[0] if batch.symmetric else (0.0, 0.0, 0.0))
             pairs.run(self._kernel, "weigh", gradient=True, others=others, columns=others,
-                      shift=shifts, factor=factor, each=each)
+                      shift=shifts, factor=tuple(factors), each=each)
         return Terms(total, weight, nonzero)
 
-    def _shifts(self, batch: Batch) -> tuple[Any, bool]:
-        """Return what to take from exponents: a bound, or where they are too far apart, maxima."""
-        largest_different, largest_same, least = self._exponents()
-        pairs = batch.pairs
-        most = RANGE[pairs.a.source.dtype]
-        if self.normalize and max(largest_different, largest_same) - least <= most:  # type: ignore[attr-defined]
-            # products of rounded unit rows may exceed 1
-            bound = (largest_different * (1 + 1e-6), largest_same * (1 + 1e-6))
+    def _weighted(
+        self, anchors: Anchors, same: Array, different: Array, weights: Array | None, share: float
+    ) -> tuple[Terms, Anchors, Slopes]:
+        """Return the terms of a share of anchors, and slopes times weights."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+            slopes = self._anchor(anchors, same, different)
+            counts = slopes.counts.astype(np.float64)
+            counts = share * (counts if weights is None else counts * weights)
+            cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
+            terms = Terms(_batch.total(cost), _batch.total(counts),
+                          _batch.total(counts * (cost != 0)))
+            return terms, anchors, Slopes(
+                cost, counts, counts * slopes.different, counts * slopes.same,
+                np.where(slopes.counts, counts * slopes.total, 0.0))
+
+    def _bound(self, dtype: Any) -> tuple[float, float] | None:
+        """Return what no exponents of either class exceed, unless they may lie too far apart."""
+        different, same, least = self._exponents()
+        if not self.normalize or max(different, same) - least > RANGE[dtype]:
+            return None
+        return different * (1 + 1e-6), same * (1 + 1e-6)     # of rounded unit rows
+
+    def _shifts(self, pairs: Any) -> tuple[Any, bool]:
+        """Return what to take from exponents, a bound or their maxima, and whether it is these."""
+        bound = self._bound(pairs.a.source.dtype)
+        if bound is not None:
             return (bound, bound), False
         pairs.run(self._kernel, "largest", columns=True)
         found = []
@@ -135,17 +164,17 @@ class SoftmaxLoss(ExponentLoss):
     def _exponents(self) -> tuple[float, float, float]:
         return self._scale(), self._scale(), -self._scale()
 
-    def _anchor(self, anchors: Anchors, batch: Batch) -> Slopes:
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
         # of a single positive what it lacks to 1 is what the others have: nothing cancels
-        scale, single = self._scale(), batch.same == 1
+        scale, single = self._scale(), same == 1
         both = np.logaddexp(anchors.different, anchors.same)
         others = np.exp(anchors.different - both)
         cost = np.where(single, softplus(anchors.different - anchors.same),
-                        both - scale * (anchors.total / batch.same))
-        return Slopes(cost, batch.same > 0, others,
+                        both - scale * (anchors.total / same))
+        return Slopes(cost, same > 0, others,
                       np.where(single, 0.0, np.exp(anchors.same - both)),
-                      -scale * np.where(single, others, 1.0 / batch.same))
+                      -scale * np.where(single, others, 1.0 / same))
 
-    def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
+    def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
         # the value depends on products divided by the temperature
         return {"temperature": -along * self._scale()}

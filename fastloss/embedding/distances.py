@@ -9,12 +9,15 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._parameters import choice, either, flag, number, parameter, shared
-from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction, Terms
+from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction
 from fastloss.embedding._paired import DISTANCE, Distance
+from fastloss.embedding._partial import Terms
 from fastloss.embedding._sums import ExponentLoss, SummedLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
 
 __all__ = [
     "BatchContrastiveLoss",
@@ -87,10 +90,8 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
             "factor": 0.5 if self.distance == "cosine" else 1.0,
         }
 
-    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
-        total, nonzero = self._pass(batch, gradient, others)
-        weight = _batch.total(batch.weigh(batch.same + batch.different))
-        return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
+    def _weight(self, same: Array, different: Array) -> Array:
+        return same + different
 
 
 def batch_contrastive_loss(
@@ -311,6 +312,7 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
     reduction: Reduction = parameter("mean", REDUCTION)
 
     _distance = True
+    _blockwise = False
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         return "exponent", "Lifted", {"margin": self.margin}
@@ -321,7 +323,7 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         pairs = batch.pairs
-        shifts, each = self._shifts(batch)
+        shifts, each = self._shifts(batch.pairs)
         mine: Any = 1.0 if batch.weights is None else batch.weights
         pairs.run(self._kernel, "sum", columns=True, shift=shifts, each=each)
         logs, absent = [], -1e30

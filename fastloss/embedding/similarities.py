@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastloss._parameters import flag, number, parameter, shared
-from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction
+from fastloss.embedding._common import REDUCTION, LabelLoss, Reduction
 from fastloss.embedding._sums import (
     Anchors,
     ExponentLoss,
@@ -19,7 +19,9 @@ from fastloss.embedding._sums import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
 
 __all__ = [
     "CircleLoss",
@@ -166,7 +168,7 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
         # what vanishes beside 1 does not matter
         return self.beta * (1 - self.base), self.alpha * (1 + self.base), 0.0
 
-    def _anchor(self, anchors: Anchors, batch: Batch) -> Slopes:
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
         cost = softplus(anchors.same) / self.alpha + softplus(anchors.different) / self.beta
         return Slopes(cost, np.ones(cost.shape, bool), sigmoid(anchors.different) / self.beta,
                       sigmoid(anchors.same) / self.alpha)
@@ -276,10 +278,10 @@ class CircleLoss(ExponentLoss, LabelLoss):
         most = self.gamma * (2 + abs(self.margin)) ** 2
         return most, most, -most
 
-    def _anchor(self, anchors: Anchors, batch: Batch) -> Slopes:
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
         both = anchors.different + anchors.same
         slope = sigmoid(both)
-        return Slopes(softplus(both), (batch.same > 0) & (batch.different > 0), slope, slope)
+        return Slopes(softplus(both), (same > 0) & (different > 0), slope, slope)
 
 
 def circle_loss(

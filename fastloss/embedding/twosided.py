@@ -9,14 +9,7 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._parameters import flag, number, parameter, shared
-from fastloss.embedding._common import (
-    REDUCTION,
-    Batch,
-    Reduction,
-    Terms,
-    TwoSidedLoss,
-    make_batch,
-)
+from fastloss.embedding._common import REDUCTION, Batch, Reduction, TwoSidedLoss, make_batch
 from fastloss.embedding._sums import SoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
@@ -164,6 +157,8 @@ class NTXentLoss(SoftmaxLoss, TwoSidedLoss):
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    _one_batch = True             # the rows of both views
+
     def _meet(self, a: Array, b: Array, weights: Array | None, n_threads: int | None) -> Batch:
         codes = np.tile(np.arange(a.shape[0], dtype=np.int32), 2)
         return make_batch(np.concatenate([a, b]), codes, a.shape[0], None, None,
@@ -252,7 +247,7 @@ class NPairsLoss(SoftmaxLoss, TwoSidedLoss):
     def _scale(self) -> float:
         return 1.0
 
-    def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
+    def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
         return {}
 
 
@@ -342,12 +337,11 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         return "direct", "SigLIP", {"scale": self.scale, "bias": self.bias}
 
-    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
-        total, nonzero = self._pass(batch, gradient, others)
-        return Terms(total, _batch.total(batch.weigh(np.ones(batch.pairs.a.n))), nonzero)
+    def _weight(self, same: Array, different: Array) -> Array:
+        return np.ones(same.shape)
 
-    def _learned(self, terms: Terms, batch: Batch, scale: float, along: float) -> dict[str, float]:
-        by_bias = scale * _batch.total(batch.pairs.weight_sums()) / self.scale
+    def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
+        by_bias = scale * _batch.total(pairs.weight_sums()) / self.scale
         return {"scale": along / self.scale, "bias": by_bias}
 
 

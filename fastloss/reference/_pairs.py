@@ -15,6 +15,7 @@ from fastloss.embedding._common import (
     rows_of,
     side_by_side,
 )
+from fastloss.embedding._partial import BatchPartial
 from fastloss.reference._base import Array
 
 
@@ -110,8 +111,6 @@ def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array
 class PairsReference(EmbeddingLoss):
     """The methods, by matrices of all pairs in float64; `n_threads` is taken and not used."""
 
-    _distance: bool
-
     def _sums(self, pairs: Pairs) -> Sums:
         """Return the sum of the terms, and its derivatives by v."""
         raise TypeError(f"{type(self).__name__} has no formula")
@@ -128,11 +127,11 @@ class PairsReference(EmbeddingLoss):
     def _results(
         self, x: Any, codes: Any, z: Any, ref_codes: Any, w: Any, parameters: bool
     ) -> tuple[Any, ...]:
-        """Return value, gradients by both sides (or one), and derivatives by parameters."""
+        """Return sums, gradients by both sides (or one), and derivatives by parameters."""
         symmetric = z is None
         with np.errstate(all="ignore"):
             sides = []
-            scaled = self._scaled()  # type: ignore[attr-defined]
+            scaled = self._scaled()
             for rows in [x] if symmetric else [x, z]:
                 rows = rows.astype(np.float64)
                 sides.append(_Side(*_unit(rows)) if scaled else _Side(rows, None))
@@ -154,8 +153,14 @@ class PairsReference(EmbeddingLoss):
             if symmetric:
                 grads = [grads[0] + grads[1]]
             learned = self._by_parameters(pairs, sums.slope) if parameters else {}
-            return (float(sums.total * scale), [scale * g for g in grads],
+            return (sums, [scale * g for g in grads],
                     {name: float(scale * slope) for name, slope in learned.items()})
+
+    def _value(self, sums: Sums) -> float:
+        return float(sums.total * self._divide(sums))
+
+    def _part(self, sums: Sums) -> BatchPartial:
+        return BatchPartial(self, *sums[:3])
 
 
 class LabelReference(PairsReference, LabelLoss):
@@ -181,8 +186,8 @@ class LabelReference(PairsReference, LabelLoss):
         refs: Any = None, ref_labels: Any = None, n_threads: int | None = None,
     ) -> float:
         """Return the value."""
-        value: float = self._labelled(embeddings, labels, sample_weight, refs, ref_labels)[0]
-        return value
+        return self._value(
+            self._labelled(embeddings, labels, sample_weight, refs, ref_labels)[0])
 
     def value_and_grad(
         self, embeddings: Any, labels: Any, sample_weight: Any = None, *,
@@ -190,19 +195,22 @@ class LabelReference(PairsReference, LabelLoss):
         parameters: bool = False, n_threads: int | None = None,
     ) -> tuple[Any, ...]:
         """Return the value and its gradients by the rows."""
-        value, grads, learned = self._labelled(embeddings, labels, sample_weight, refs, ref_labels,
-                                               parameters)
-        grad = tuple(grads) if len(grads) == 2 and ref_grad else grads[0]
+        sums, grads, learned = self._labelled(embeddings, labels, sample_weight, refs, ref_labels,
+                                              parameters)
+        value, grad = self._value(sums), tuple(grads) if len(grads) == 2 and ref_grad else grads[0]
         return (value, grad, learned) if parameters else (value, grad)
+
+    def partial(
+        self, embeddings: Any, labels: Any, sample_weight: Any = None, *,
+        refs: Any = None, ref_labels: Any = None, n_threads: int | None = None,
+    ) -> BatchPartial:
+        """Return the sums over a part of the terms."""
+        return self._part(
+            self._labelled(embeddings, labels, sample_weight, refs, ref_labels)[0])
 
 
 class TwoSidedReference(PairsReference, TwoSidedLoss):
     """Of two batches whose rows belong to each other."""
-
-    _distance = False
-
-    def _scaled(self) -> bool:
-        return self.normalize
 
     def _sided(
         self, first: Any, second: Any, sample_weight: Any, parameters: bool = False
@@ -222,13 +230,19 @@ class TwoSidedReference(PairsReference, TwoSidedLoss):
         self, queries: Any, keys: Any, sample_weight: Any = None, *, n_threads: int | None = None
     ) -> float:
         """Return the value."""
-        value: float = self._sided(queries, keys, sample_weight)[0]
-        return value
+        return self._value(self._sided(queries, keys, sample_weight)[0])
 
     def value_and_grad(
         self, queries: Any, keys: Any, sample_weight: Any = None, *,
         parameters: bool = False, n_threads: int | None = None,
     ) -> tuple[Any, ...]:
         """Return the value and its gradients by the rows of both sides."""
-        value, grads, learned = self._sided(queries, keys, sample_weight, parameters)
-        return (value, tuple(grads), learned) if parameters else (value, tuple(grads))
+        sums, grads, learned = self._sided(queries, keys, sample_weight, parameters)
+        value, both = self._value(sums), tuple(grads)
+        return (value, both, learned) if parameters else (value, both)
+
+    def partial(
+        self, queries: Any, keys: Any, sample_weight: Any = None, *, n_threads: int | None = None
+    ) -> BatchPartial:
+        """Return the sums over a batch."""
+        return self._part(self._sided(queries, keys, sample_weight)[0])

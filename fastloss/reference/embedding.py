@@ -152,10 +152,10 @@ class NTXentLoss(TwoSidedReference, embedding.NTXentLoss):
 
     def _of_both(self, x: Any, z: Any, w: Any, parameters: bool) -> tuple[Any, ...]:
         numbers = np.arange(len(x))
-        value, (grad,), learned = self._results(
+        sums, (grad,), learned = self._results(
             np.concatenate([x, z]), np.concatenate([numbers, numbers]), None, None,
             None if w is None else np.concatenate([w, w]), parameters)
-        return value, [grad[:len(x)], grad[len(x):]], learned
+        return sums, [grad[:len(x)], grad[len(x):]], learned
 
     def _sums(self, pairs: Pairs) -> Sums:
         return softmax_terms(pairs, self.temperature)

@@ -1,0 +1,389 @@
+"""A batch in blocks of rows, for machines that each hold some of them.
+
+A loss of all pairs comes of pairs of blocks in three steps, the same for every loss:
+
+1. `Block.sums`: what the rows of two blocks have of their pairs with each other. Those of one block
+   with all blocks are added with ``+``.
+2. `Block.partial`: the terms of a block's rows, from its sums. Those of all blocks add up to the
+   value.
+3. `Block.grad`: what the pairs of two blocks give to the gradients by their rows, from the sums of
+   both. A block's gradients over all blocks are added.
+
+What travels is rows, labels and gradients; sums are five numbers a row. Blocks may be of any sizes.
+In a loss of one batch every two blocks meet once, and each meets itself; in a loss of two batches
+every block of queries meets every block of keys:
+
+>>> from itertools import combinations_with_replacement
+>>> from fastloss import SupConLoss
+>>> rng = np.random.default_rng(0)
+>>> x, labels = rng.normal(size=(100, 8)), rng.integers(0, 5, 100)
+>>> loss = SupConLoss(temperature=0.5)
+>>> blocks = [Block(loss, x[i:j], labels[i:j], start=i) for i, j in ((0, 30), (30, 90), (90, 100))]
+>>> meetings = list(combinations_with_replacement(range(3), 2))
+
+>>> sums = [0, 0, 0]
+>>> for i, j in meetings:
+...     of_i, of_j = blocks[i].sums(blocks[j])
+...     sums[i] += of_i
+...     sums[j] += of_j if i != j else 0
+>>> total = sum(block.partial(found) for block, found in zip(blocks, sums, strict=True))
+>>> print(f"{total.result():.6f} {loss(x, labels):.6f}")
+4.829125 4.829125
+
+>>> grads = [0, 0, 0]
+>>> for i, j in meetings:
+...     by_i, by_j = blocks[i].grad(blocks[j], sums[i], sums[j], scale=total.scale)
+...     grads[i] += by_i
+...     grads[j] += by_j if i != j else 0
+>>> np.allclose(np.concatenate(grads), loss.value_and_grad(x, labels)[1], atol=1e-15)
+True
+
+The results are those of the whole batch but for the order of sums, and the same bits whatever the
+number of threads. Triplets and lifted structures have no such sums.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastloss import _batch
+from fastloss.embedding._common import (
+    EmbeddingLoss,
+    LabelLoss,
+    number_labels,
+    read_labels,
+    read_weights,
+    rows_of,
+    side_by_side,
+)
+from fastloss.embedding._partial import BatchPartial
+from fastloss.embedding._sums import Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+__all__ = ["Block", "Sums"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What the rows of a block have of pairs with the rows of other blocks, to be added.
+
+    Attributes
+    ----------
+    loss : loss of all pairs
+        The loss whose sums they are.
+    same, different : ndarray (n,)
+        With how many rows of its class, and of other classes, each row was paired.
+    cost, nonzero : float
+        Of a loss that is a sum over pairs: weighted sums of its terms, and of those that are not 0.
+        What two blocks have in common is with the sums of the first.
+    logs : tuple of three ndarray (n,), optional
+        Of other losses: logarithms of sums of exponentials over pairs of different and of the same
+        class, and sums of products over the latter.
+    """
+
+    loss: EmbeddingLoss
+    same: Array
+    different: Array
+    cost: float = 0.0
+    nonzero: float = 0.0
+    logs: Anchors | None = None
+
+    def __add__(self, other: Sums | int) -> Sums:
+        if isinstance(other, int) and other == 0:
+            return self
+        if not isinstance(other, Sums):
+            return NotImplemented
+        if self.loss != other.loss:
+            raise ValueError(f"sums of different losses: {self.loss} and {other.loss}")
+        if self.same.shape != other.same.shape:
+            raise ValueError(f"sums of blocks of {self.same.size} and {other.same.size} rows; only "
+                             "those of the same rows can be added")
+        logs = self.logs
+        if logs is not None and other.logs is not None:
+            with np.errstate(invalid="ignore"):      # NaN stays
+                logs = Anchors(np.logaddexp(logs.different, other.logs.different),
+                               np.logaddexp(logs.same, other.logs.same),
+                               logs.total + other.logs.total)
+        return Sums(self.loss, self.same + other.same, self.different + other.different,
+                    self.cost + other.cost, self.nonzero + other.nonzero, logs)
+
+    __radd__ = __add__         # 0 is the start of sum()
+
+
+class Block:
+    """Consecutive rows of a batch.
+
+    Parameters
+    ----------
+    loss : loss of all pairs
+        Any but `BatchTripletLoss` and `LiftedStructureLoss`.
+    rows : array_like (n, d) of real numbers
+        The rows; of queries or of keys for losses of both; a pair of arrays, the views, for
+        `NTXentLoss`.
+    labels : array_like (n,) of integers or strings
+        Classes of the rows, for losses with labels alone.
+    start : int, default 0
+        Number of the first row in the whole batch. By it a block knows itself, and queries their
+        keys.
+    sample_weight : array_like (n,) of real numbers, optional
+        Weights of the rows as anchors; for ``InfoNCELoss(symmetric=True)`` those of keys too.
+
+    Raises
+    ------
+    TypeError
+        If `loss` has no sums of blocks, or rows, labels or weights are not of their kind.
+    ValueError
+        If shapes do not fit, or labels are missing, or given where the loss has none.
+    """
+
+    def __init__(
+        self,
+        loss: EmbeddingLoss,
+        rows: Any,
+        labels: ArrayLike | None = None,
+        *,
+        start: int = 0,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
+        if not isinstance(loss, EmbeddingLoss) or not loss._blockwise:
+            raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
+        self.loss = loss
+        self.start = operator.index(start)
+        self._views = loss._one_batch and not isinstance(loss, LabelLoss)
+        if self.start < 0:
+            raise ValueError(f"start must be an integer >= 0, got {start!r}")
+        if self._views:
+            if not isinstance(rows, (tuple, list)) or len(rows) != 2:
+                raise TypeError("rows must be a pair of arrays, the rows of both views, got "
+                                f"{type(rows).__name__}")
+            first, second = rows_of("rows[0]", rows[0]), rows_of("rows[1]", rows[1])
+            if first.shape != second.shape:
+                raise ValueError(f"rows[0] and rows[1] must have the same shape, got {first.shape} "
+                                 f"and {second.shape}")
+            self.rows = np.concatenate(side_by_side("rows[0]", first, "rows[1]", second))
+        else:
+            self.rows = rows_of("rows", rows)
+        n = len(self)
+        weights = read_weights(sample_weight, "rows", n)
+        if isinstance(loss, LabelLoss):
+            if labels is None:
+                raise ValueError(f"labels are missing: {type(loss).__name__} compares classes")
+            self.labels = read_labels("labels", labels, "rows", n)
+        elif labels is not None:
+            raise ValueError(f"labels are given, but {type(loss).__name__} has none: rows belong "
+                             "together by their numbers")
+        else:
+            self.labels = np.arange(self.start, self.start + n)
+        if self._views:
+            self.labels = np.tile(self.labels, 2)
+            weights = None if weights is None else np.tile(weights, 2)
+        self.weights = weights
+
+    def __len__(self) -> int:
+        n: int = self.rows.shape[0]
+        return n // 2 if self._views else n
+
+    def _is(self, other: Block) -> bool:
+        """Return whether another block is this one: both are of one batch and have its rows."""
+        if self.loss != other.loss:
+            raise ValueError(f"blocks of different losses: {self.loss} and {other.loss}")
+        mine, theirs = ((block.start, block.start + len(block)) for block in (self, other))
+        if self.loss._one_batch and mine != theirs and max(mine[0], theirs[0]) < min(
+                mine[1], theirs[1]):
+            raise ValueError("blocks must have the same rows or none in common, got rows "
+                             f"{mine[0]} to {mine[1] - 1} and {theirs[0]} to {theirs[1] - 1}")
+        return self.loss._one_batch and mine == theirs
+
+    def _meet(self, other: Block, n_threads: int | None) -> tuple[Any, list[tuple[Array, Array]]]:
+        """Return the pairs of two blocks, and how many of either kind the rows of each have."""
+        loss, one = self.loss, self._is(other)
+        if one:
+            x, z = self.rows, None
+            codes, count = number_labels("labels", self.labels)
+        else:
+            x, z = side_by_side("a block", self.rows, "another", other.rows)
+            codes, count = number_labels("labels", self.labels, other.labels)
+        pairs = _batch.Pairs(
+            x, codes[0], z, None if one else codes[1], distance=loss._distance,
+            normalize=loss._scaled(), cosine=getattr(loss, "distance", None) == "cosine",
+            n_threads=n_threads)
+        found = []
+        for mine, theirs in zip(codes, reversed(codes), strict=True):
+            found.append(_batch.class_sizes(mine, theirs, count, one))
+        return pairs, found
+
+    def _is_anchor(self, second: bool) -> bool:
+        """Return whether rows of this side of a meeting are anchors."""
+        return not second or self.loss._one_batch or getattr(self.loss, "_both", False)
+
+    def _pair_weights(self, other: Block) -> tuple[Any, Any]:
+        """Return what rows of both sides add to the weights of pairs."""
+        mine, theirs = (1.0 if block.weights is None else block.weights
+                        for block in (self, other))
+        return mine, theirs if self.loss._one_batch else 0.0
+
+    def sums(
+        self, other: Block, *, n_threads: int | None = None
+    ) -> tuple[Sums, Sums | None]:
+        """Return the sums of this block's rows over pairs with another block, and of the other's.
+
+        Parameters
+        ----------
+        other : Block
+            Of keys, if this one is of queries. Of one batch, this block itself or one that has no
+            row in common with it.
+        n_threads : int, optional
+            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+
+        Returns
+        -------
+        mine, theirs : Sums
+            The second is None if `other` is this block, or has no anchors, as keys of a loss that
+            is not symmetric.
+
+        Raises
+        ------
+        ValueError
+            If blocks are of different losses or have some rows in common, rows of theirs are not
+            equally long, or `n_threads` is less than 1.
+        """
+        loss = self.loss
+        pairs, counts = self._meet(other, n_threads)
+        both = len(counts) == 2 and self._is_anchor(second=True)
+        if isinstance(loss, ExponentLoss):
+            shifts, each = loss._shifts(pairs)
+            pairs.run(loss._kernel, "sum", columns=both, shift=shifts, each=each)
+            found = [Sums(loss, *count, logs=logs_of(side, shift))
+                     for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
+                                                   strict=False)]
+        else:
+            cost, nonzero = pairs.run(loss._kernel, "weigh", gradient=False, others=False,
+                                      columns=False, weight=self._pair_weights(other))
+            found = [Sums(loss, *counts[0], cost, nonzero), *(Sums(loss, *c) for c in counts[1:])]
+        return found[0], found[1] if both else None
+
+    def partial(self, sums: Sums) -> BatchPartial:
+        """Return the terms of this block's rows, to be added to those of other blocks.
+
+        Parameters
+        ----------
+        sums : Sums
+            Of this block, over all blocks.
+
+        Returns
+        -------
+        BatchPartial
+            The sum over all blocks, of keys too if they have sums, has the value of the loss as its
+            ``result()``, and the ``scale`` of its gradients.
+        """
+        loss = self.loss
+        self._check(sums, "sums")
+        if isinstance(loss, ExponentLoss):
+            total, weight, nonzero, _ = self._terms(sums)[0]
+            return BatchPartial(loss, total, weight, nonzero)
+        assert isinstance(loss, SummedLoss)
+        weights = loss._weight(sums.same, sums.different)
+        weight = float(np.sum(weights if self.weights is None else weights * self.weights))
+        share = 0.5 if loss._one_batch else 1.0      # a pair is of two rows
+        return BatchPartial(loss, share * sums.cost, share * weight, share * sums.nonzero)
+
+    def _terms(self, sums: Sums) -> tuple[Any, ...]:
+        loss = self.loss
+        assert isinstance(loss, ExponentLoss)
+        share = 0.5 if loss._both else 1.0
+        found: tuple[Any, ...] = loss._weighted(sums.logs, sums.same, sums.different,  # type: ignore[arg-type]
+                                                self.weights, share)
+        return found
+
+    def _check(self, sums: Any, name: str) -> None:
+        if not isinstance(sums, Sums):
+            raise TypeError(f"{name} must be the Sums of a block, got {type(sums).__name__}")
+        if sums.loss != self.loss or sums.same.shape != self.labels.shape:
+            raise ValueError(f"{name} are not of this block: {sums.loss} of {sums.same.size} rows, "
+                             f"not {self.loss} of {self.labels.size}")
+
+    def grad(
+        self,
+        other: Block,
+        sums: Sums,
+        other_sums: Sums | None = None,
+        *,
+        scale: float = 1.0,
+        parameters: bool = False,
+        n_threads: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Return what the pairs with another block give to the gradients by the rows of both.
+
+        Parameters
+        ----------
+        other, n_threads
+            See `sums`.
+        sums, other_sums : Sums
+            Of both blocks over all blocks; None for one that has none.
+        scale : float, default 1
+            What derivatives of the sum of all terms are multiplied by: the ``scale`` of the sum of
+            all partials.
+        parameters : bool, default False
+            Whether derivatives by parameters that can be learned are wanted too, to be added over
+            all meetings.
+
+        Returns
+        -------
+        mine, theirs : ndarray (n, d)
+            The second is None if `other` is this block. Of `NTXentLoss`, pairs of arrays.
+        learned : dict of float
+            Only with `parameters`: derivatives by the names of the parameters.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `sums` does, and if `sums` or `other_sums` are missing, or of other blocks.
+        """
+        loss, one = self.loss, self._is(other)
+        self._check(sums, "sums")
+        if not one and self._is_anchor(second=True):
+            other._check(other_sums, "other_sums")
+        pairs, _ = self._meet(other, n_threads)
+        if isinstance(loss, ExponentLoss):
+            shifts, factors, each = self._exponentials(
+                pairs, other, sums, sums if one else other_sums)
+            pairs.run(loss._kernel, "weigh", gradient=True, shift=shifts, factor=factors, each=each)
+        else:
+            pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other))
+            scale *= 0.5 if loss._one_batch else 1.0
+        grads, along = zip(*(pairs.gradient(side, scale)
+                             for side in ((pairs.a,) if one else (pairs.a, pairs.b))), strict=True)
+        split = [tuple(np.split(grad, 2)) if self._views else grad for grad in grads]
+        both = split[0], None if one else split[1]
+        return (*both, loss._learned(pairs, scale, along[0] / (1 + one))) if parameters else both
+
+    def _exponentials(
+        self, pairs: Any, other: Block, sums: Sums, other_sums: Sums | None
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
+        """Return shifts of exponents and factors of exponentials of both sides."""
+        loss, dtype = self.loss, pairs.a.source.dtype
+        assert isinstance(loss, ExponentLoss)
+        common = loss._bound(dtype)
+        shifts: list[Any] = []
+        factors: list[Any] = []
+        for block, found in ((self, sums), (other, other_sums)):
+            if found is None:
+                # no exponent is beyond the sums it is part of
+                shifts.append(common or tuple(np.max(shift, initial=0.0) for shift in shifts[0]))
+                factors.append((0.0, 0.0, 0.0))
+                continue
+            _, logs, slopes = block._terms(found)
+            shift = common or tuple(
+                np.where(np.isfinite(log), log, 0.0).astype(dtype).astype(np.float64)
+                for log in logs[:2])
+            shifts.append(shift)
+            factors.append(factors_of(logs, slopes, shift))
+        return tuple(shifts), tuple(factors), common is None
