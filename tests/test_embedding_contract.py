@@ -1,14 +1,16 @@
 """Losses of all pairs of rows: threads, levels, memory, and what errors say."""
 
+import itertools
 import threading
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from batches import DTYPES, MADE, both, drawn, label, two_sided
+from batches import DTYPES, MADE, both, drawn, label, sides, two_sided
 from cases import seeded
 from child import run_python
+from layouts import MATRICES, columns_apart, swapped
 from numerics import assert_same_bits
 
 from fastloss import _level, embedding
@@ -55,7 +57,7 @@ def test_calls_from_many_threads_give_the_same_bits():
             except AssertionError as error:
                 wrong.append((loss, error))
 
-    threads = [threading.Thread(target=work, args=(5 * k,)) for k in range(8)]
+    threads = [threading.Thread(target=work, args=(5 * k,)) for k in range(30)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -63,29 +65,68 @@ def test_calls_from_many_threads_give_the_same_bits():
     assert not wrong, wrong
 
 
+def changed(turn, arguments, options):
+    """Return arguments and options whose matrices are turned, and the others turned as columns."""
+    def apply(x):
+        if x is None or x.ndim == 2:
+            return x if x is None else turn(x)
+        return turn(x[:, None])[:, 0]
+    return [apply(x) for x in arguments], {key: apply(x) for key, x in options.items()}
+
+
 @every_row
-def test_layouts_and_dtypes(row):
+@pytest.mark.parametrize("dtype", [np.float16, *DTYPES])
+def test_layouts_give_the_same_bits(row, dtype):
     loss = both(row)[0]
-    arguments, _ = drawn(seeded("layouts", label(row)), row[0], 50, 6, np.float64, classes=5)
-    (x, second, _) = arguments
-    x = np.round(x * 8) / 8               # float16 holds it
-    second = np.round(second * 8) / 8 if two_sided(row[0]) else second
-    w = np.linspace(0.5, 2, 50)
-    plain = loss.value_and_grad(x, second, w)
-    single = loss.value_and_grad(x.astype(np.float32),
-                                 second.astype(np.float32) if two_sided(row[0]) else second, w)
-    readonly = x.copy()
-    readonly.flags.writeable = False
-    for turned in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], x[::-1].copy()[::-1],
-                   x.astype(">f8"), readonly, x.tolist()):
-        assert_same_bits(loss.value_and_grad(turned, second, w), plain)
-    half = second.astype(np.float16) if two_sided(row[0]) else second
-    assert_same_bits(loss.value_and_grad(x.astype(np.float16), half, w), single)
-    assert_same_bits(loss.value_and_grad(x.astype(np.float32), second, w)[0],
-                     plain[0] if two_sided(row[0]) else single[0])
-    before = x.copy()
-    loss.value_and_grad(x, second, w)
-    assert_same_bits(x, before, "the input")
+    for refs in [None] if two_sided(row[0]) else [None, 31]:
+        (x, second, w), options = drawn(seeded("layouts", label(row), dtype), row[0], 50, 6, dtype,
+                                        classes=5, weighted=True, refs=refs)
+        expected = loss.value_and_grad(x, second, w, **options)
+        for layout in [*MATRICES, columns_apart, lambda a: swapped(columns_apart(a)),
+                       lambda a: np.ascontiguousarray(a).view(type("Rows", (np.ndarray,), {}))]:
+            arguments, more = changed(layout, (x, second, w), options)
+            before = [array.tobytes() for array in arguments]
+            assert_same_bits(loss.value_and_grad(*arguments, **more), expected, str(layout))
+            assert_same_bits(loss.value(*arguments, **more), expected[0], str(layout))
+            assert [array.tobytes() for array in arguments] == before, "inputs were written to"
+        if dtype == np.float16:
+            arguments, more = changed(
+                lambda a: a.astype(np.float32) if a.dtype == np.float16 else a, (x, second, w),
+                options)
+            assert_same_bits(loss.value_and_grad(*arguments, **more), expected)
+        listed, more = changed(lambda a: a, (x, second, w), options)
+        if dtype == np.float64:
+            assert_same_bits(loss.value_and_grad(
+                *(array.tolist() for array in listed),
+                **{key: array.tolist() for key, array in more.items()}), expected)
+
+
+@every_row
+@pytest.mark.parametrize("dtype", ["?", "b", "B", "h", "H", "i", "I", "q", "Q", ">i4", ">u2"])
+def test_integers_are_computed_in_double(row, dtype):
+    loss = both(row)[0]
+    rng = seeded("integers", label(row), dtype)
+    for refs in [None] if two_sided(row[0]) else [None, 31]:
+        (x, second, w), options = drawn(rng, row[0], 40, 6, np.float64, classes=5, refs=refs)
+        turns = [lambda a: np.abs(np.round(a)).astype(dtype) if a.dtype == np.float64 else a,
+                 lambda a: a.astype(np.float64) if a.ndim == 2 and a.shape[1] > 1 else a]
+        arguments, more = changed(turns[0], (x, second, w), options)
+        value, grad = loss.value_and_grad(*arguments, **more)
+        assert {g.dtype for g in sides(grad)} == {np.dtype(np.float64)}
+        arguments, more = changed(turns[1], arguments, more)
+        assert_same_bits(loss.value_and_grad(*arguments, **more), (value, grad))
+
+
+def test_the_wider_side_decides():
+    rng = seeded("mixed")
+    x, z = rng.normal(size=(2, 30, 4)).astype(np.float32)
+    y = rng.integers(0, 4, 30)
+    for first, second in itertools.product((x, x.astype(np.float16), x.astype(float), x > 0),
+                                           (z, z.astype(float))):
+        double = first.dtype in (float, bool) or second.dtype == float
+        for found in (embedding.InfoNCELoss().value_and_grad(first, second),
+                      embedding.SupConLoss().value_and_grad(first, y, refs=second, ref_labels=y)):
+            assert {g.dtype for g in found[1]} == {np.dtype(float if double else np.float32)}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
