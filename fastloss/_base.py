@@ -81,7 +81,7 @@ def check_values(name: str, array: Array, domain: Interval) -> None:
 
 
 class Loss(Parametrised):
-    """Base of all losses: an immutable set of parameters with a fixed set of methods.
+    """Base of losses of elements and of rows of scores: parameters that do not change, and methods.
 
     Subclasses are frozen keyword-only dataclasses whose fields are made by `parameter`.
     They name their loops and what those need in `_kernel_parameters`.

@@ -292,7 +292,8 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
     Notes
     -----
     A pair counts with the mean of its rows' weights. With `refs`, pairs are of a row and a ref, a
-    ref's negatives are rows, and the row's weight counts.
+    ref's negatives are rows, and the row's weight counts; so `partial` of blocks of rows is not a
+    part of the whole.
 
     References
     ----------
