@@ -21,6 +21,7 @@ from sklearn.model_selection import train_test_split
 import fastloss
 
 Array = NDArray[Any]
+Data = tuple[Array, Array]
 Objective = Callable[[Any, Array], tuple[float, Array]]
 
 HELD_OUT = 0.3  # of the data
@@ -79,7 +80,7 @@ class PairVerification(Model):
     before = "principal components"
 
     def __init__(
-        self, train: tuple[Array, Array], held_out: tuple[Array, Array], margin: float
+        self, train: Data, held_out: Data, margin: float
     ) -> None:
         self.x, self.x_held = train[0], held_out[0]
         self.same, self.same_held = (_same(digits) for _, digits in (train, held_out))
@@ -132,7 +133,7 @@ class Classification(Model):
     data = "breast cancer"
     before = "the base rate"
 
-    def __init__(self, train: tuple[Array, Array], held_out: tuple[Array, Array]) -> None:
+    def __init__(self, train: Data, held_out: Data) -> None:
         self.x, self.x_held = _standardised(train[0], held_out[0])
         self.y, self.y_held = train[1], held_out[1]
         self.sizes = {"train_samples": len(self.x), "held_out_samples": len(self.x_held)}
@@ -177,7 +178,7 @@ class Regression(Model):
     data = "diabetes"
 
     def __init__(
-        self, train: tuple[Array, Array], held_out: tuple[Array, Array],
+        self, train: Data, held_out: Data,
         middle: Callable[[Array], Any], spreads: Sequence[float] = (),
     ) -> None:
         x, x_held = _standardised(train[0], held_out[0])
@@ -222,6 +223,19 @@ def _standardised(train: Array, held_out: Array) -> list[Array]:
     return [np.c_[(x - mean) / deviation, np.ones(len(x))] for x in (train, held_out)]
 
 
+def split(seed: int, x: Array, y: Array, **sizes: Any) -> tuple[Data, Data]:
+    """Return training and held-out data."""
+    sizes = {"test_size": HELD_OUT, **sizes}
+    x, x_held, y, y_held = train_test_split(x, y, random_state=seed, **sizes)
+    return (x, y), (x_held, y_held)
+
+
+def digit_images(seed: int, **sizes: Any) -> tuple[Data, Data]:
+    """Return training and held-out images (n, 64), pixels from 0 to 1, and their digits."""
+    images, digits = datasets.load_digits(return_X_y=True)
+    return split(seed, images / 16, digits, stratify=digits, **sizes)
+
+
 def models(seed: int, *, quick: bool = False) -> list[tuple[Model, fastloss.Loss, int]]:
     """Return models, losses and largest numbers of iterations.
 
@@ -232,18 +246,10 @@ def models(seed: int, *, quick: bool = False) -> list[tuple[Model, fastloss.Loss
     quick : bool
         Whether fewer pairs and iterations will do.
     """
-
-    def split(x: Array, y: Array, **sizes: Any) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        sizes = {"test_size": HELD_OUT, **sizes}
-        x, x_held, y, y_held = train_test_split(x, y, random_state=seed, **sizes)
-        return (x, y), (x_held, y_held)
-
-    images, digits = datasets.load_digits(return_X_y=True)
-    sizes = {"train_size": 400, "test_size": 300} if quick else {}
-    digit = split(images / 16, digits, stratify=digits, **sizes)  # pixels are 0 ... 16
+    digit = digit_images(seed, **({"train_size": 400, "test_size": 300} if quick else {}))
     x, benign = datasets.load_breast_cancer(return_X_y=True)
-    tumours = split(x, benign, stratify=benign)
-    patients = split(*datasets.load_diabetes(return_X_y=True))
+    tumours = split(seed, x, benign, stratify=benign)
+    patients = split(seed, *datasets.load_diabetes(return_X_y=True))
     spreads = [64.0 / 4**i for i in range(5 if quick else 9)]
     contrastive, quality = fastloss.ContrastiveLoss(), fastloss.QualityLoss()
     pair_iterations = 30 if quick else 100

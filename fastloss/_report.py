@@ -1,26 +1,16 @@
-"""What `fastloss compare` hands over: progress, a table, a picture, all numbers as JSON."""
+"""What `fastloss compare` hands over: a table, a picture, all numbers as JSON."""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-import fastloss
-from fastloss import _level
+from fastloss import _output
 from fastloss._models import PairVerification
 from fastloss.plot import MARGIN, STYLES, add_legend, draw_curves
 
@@ -30,25 +20,11 @@ if TYPE_CHECKING:
     from fastloss.compare import Fit, Result
 
 ENGINE_NAMES = {"fastloss": "fastloss", "reference": "NumPy reference"}
-HEADERS = ("loss, data", "fitted with", "objective", "on held-out data", "iter.", "ms in loss",
+HEADERS = ("loss, data", "fitted with", "objective", "on\nheld-out data", "iter.", "ms in\nloss",
            "ms/call")
 LEFT = (0, 1, 3)  # the columns of words
 WIDE = 105  # columns of a terminal that has room for two metrics side by side
 BEFORE, AFTER = "#BBBBBB", "#009E73"
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, float], None]]:
-    """Show a bar on the terminal, if there is one, and yield what moves it."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda what, done: None
-        return
-    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
-               TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("loading data", total=1.0)
-        yield lambda what, done: bar.update(task, description=what, completed=done)
 
 
 # ---- table ------------------------------------------------------------------------------
@@ -100,75 +76,38 @@ NOTES = (
 
 def print_table(results: Sequence[Result]) -> None:
     """Print the table: drawn on a terminal, else as aligned plain text."""
-    console = Console()
-    if console.is_terminal:
-        console.print(_drawn(results, ", " if console.width >= WIDE else "\n"))
-        console.print(" ".join(NOTES), style="dim", highlight=False)
-        console.print()
-        return
-    groups = [rows(result) for result in results]
-    columns = zip(HEADERS, *(row for group in groups for row in group), strict=True)
-    widths = [max(map(len, column)) for column in columns]
-
-    def line(row: Sequence[str]) -> str:
-        cells = (cell.ljust(width) if i in LEFT else cell.rjust(width)
-                 for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        return "  ".join(cells).rstrip()
-
-    print(line(HEADERS))
-    for group in groups:
-        print("", *map(line, group), sep="\n")
-    print("", *NOTES, "", sep="\n")
-
-
-def _drawn(results: Sequence[Result], separator: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
-    for i, header in enumerate(HEADERS):
-        table.add_column(header.replace("in loss", "in\nloss").replace("on held", "on\nheld"),
-                         justify="left" if i in LEFT else "right", no_wrap=i > 1)
     styles = {"(start)": "dim", "fastloss": "bold", "difference": "italic"}
-    for result in results:
-        for row in rows(result, separator):
-            table.add_row(*row, style=styles.get(row[1], ""),
-                          end_section=row[1] == "difference")
-    return table
+    _output.print_table(
+        HEADERS,
+        lambda width: [rows(result, ", " if width >= WIDE else "\n") for result in results],
+        NOTES, words=LEFT, wrapped=(0, 1), style=lambda row: styles.get(row[1], ""),
+    )
 
 
 # ---- numbers ----------------------------------------------------------------------------
 
 
-def write_json(results: Sequence[Result], path: Path, *, seed: int, quick: bool) -> None:
+def write_json(
+    results: Sequence[Result], path: Path, *, seed: int, quick: bool
+) -> None:
     """Write all numbers to a file."""
-    packages = ("numpy", "scipy", "scikit-learn", "matplotlib")
-    record = {
-        "seed": seed,
-        "quick": quick,
-        "versions": {
-            "fastloss": fastloss.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
-        "simd": _level.LEVEL,
-        "threads": fastloss.get_num_threads(),
-        "results": [
-            {
-                "data": result.model.data,
-                "loss": repr(result.loss),
-                **result.model.sizes,
-                "start": {
-                    "what": result.model.before,
-                    "objective": result.start.objective,
-                    "held_out": result.start.metrics,
-                },
-                "fits": {name: _numbers_of(fit) for name, fit in result.fits.items()},
-                "speedup_per_call": result.speedup,
-                "relative_difference_of_objectives": result.objective_difference,
-                "differences_of_held_out": result.metric_differences,
-            }
-            for result in results
-        ],
-    }
-    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    _output.write_record(path, seed=seed, quick=quick, results=[
+        {
+            "data": result.model.data,
+            "loss": repr(result.loss),
+            **result.model.sizes,
+            "start": {
+                "what": result.model.before,
+                "objective": result.start.objective,
+                "held_out": result.start.metrics,
+            },
+            "fits": {name: _numbers_of(fit) for name, fit in result.fits.items()},
+            "speedup_per_call": result.speedup,
+            "relative_difference_of_objectives": result.objective_difference,
+            "differences_of_held_out": result.metric_differences,
+        }
+        for result in results
+    ])
 
 
 def _numbers_of(fit: Fit) -> dict[str, Any]:
@@ -183,11 +122,6 @@ def _numbers_of(fit: Fit) -> dict[str, Any]:
 
 
 # ---- picture ----------------------------------------------------------------------------
-
-
-def picture_formats() -> list[str]:
-    """Return the file formats that a picture can be saved in."""
-    return sorted(FigureCanvasBase.get_supported_filetypes())
 
 
 def write_picture(results: Sequence[Result], path: Path) -> None:
@@ -214,7 +148,7 @@ def write_picture(results: Sequence[Result], path: Path) -> None:
     ], "mean absolute error\n(points of disease score)")
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150, format=path.suffix.lower().lstrip("."))
+    _output.save(figure, path)
 
 
 def _draw_distances(axes: Axes, result: Result) -> None:

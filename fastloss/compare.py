@@ -6,7 +6,6 @@ loss and once with its NumPy reference.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 import fastloss
 from fastloss import reference
 from fastloss._models import Model, models
+from fastloss._timed import Timed
 
 __all__ = ["Fit", "Result", "fit", "run"]
 
@@ -85,19 +85,6 @@ class Result:
         return {name: abs(a[name] - b[name]) for name in a}
 
 
-class _Timed:
-    """A loss whose calls are timed."""
-
-    def __init__(self, loss: Any) -> None:
-        self.loss, self.seconds = loss, list[float]()
-
-    def value_and_grad(self, y: Array, p: Array, **arguments: Any) -> Any:
-        start = time.perf_counter()
-        result = self.loss.value_and_grad(y, p, **arguments)
-        self.seconds.append(time.perf_counter() - start)
-        return result
-
-
 def fit(
     model: Model, loss: Any, iterations: int, progress: Callable[[float], None] = lambda _: None
 ) -> Fit:
@@ -114,7 +101,7 @@ def fit(
     progress : callable
         Called with the part of the work that is done, from 0 to 1.
     """
-    timed, w, count = _Timed(loss), model.start, 0
+    timed, w, count = Timed(loss), model.start, 0
     stages = model.stages() if iterations else []
     for number, objective in enumerate(stages):
         step = iter(range(1, iterations + 1))
