@@ -42,7 +42,7 @@ LOSSES = (
 
 
 def train(
-    loss: Any, x: Array, labels: Array, w: Array, *, rate: float, epochs: int,
+    loss: Any, x: Array, labels: Any, w: Array, *, rate: float, epochs: int,
     view: Callable[..., Array] | None = None, batch: int = BATCH, momentum: float = 0.9,
     seed: int = 0,
 ) -> Array:
@@ -55,7 +55,7 @@ def train(
     x : ndarray (n, k)
         Features of the rows.
     labels : ndarray (n,)
-        Classes of the rows; a loss of two batches does not see them.
+        Classes of the rows; with `view` they are not looked at.
     w : ndarray (k, d)
         Where W starts.
     rate : float

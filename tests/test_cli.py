@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import _models, cli, compare, reference
+from fastloss import _embedding_report, _models, _report, cli, compare, reference, train_embedding
 
+COMMANDS = {"compare": (compare, _report), "train-embedding": (train_embedding, _embedding_report)}
 LOSSES = ["ContrastiveLoss", "QualityLoss", "LogLoss", "AbsoluteLoss", "SquaredLoss"]
 
 
@@ -243,16 +244,18 @@ def test_help_shows_an_example(capsys):
     out = capsys.readouterr().out
     assert stop.value.code == 0
     assert "example:\n  fastloss compare" in out
-    assert "compare" in out
-    assert "info" in out
+    for command in (*COMMANDS, "info"):
+        assert re.search(rf"\n    {command}\s", out)
 
 
-def test_compare_help_names_its_options(capsys):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_names_its_options(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["compare", "--help"])
+        cli.main([command, "--help"])
     out = capsys.readouterr().out
     assert stop.value.code == 0
-    for option in ("--seed", "--output", "--json", "--quick", "example:"):
+    for option in ("--seed", "--threads", "--output", "--json", "--quick",
+                   f"example:\n  fastloss {command}"):
         assert option in out
 
 
@@ -281,7 +284,8 @@ def no_fits(monkeypatch):
     def run(*arguments, **options):
         raise AssertionError("the computation was started")
 
-    monkeypatch.setattr(compare, "run", run)
+    for module, _ in COMMANDS.values():
+        monkeypatch.setattr(module, "run", run)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -294,14 +298,17 @@ def no_fits(monkeypatch):
     (["--seed", "one"], "--seed: must be an integer from 0 to 4294967295, got 'one'"),
     (["--seed", "-1"], "--seed: must be an integer from 0 to 4294967295, got '-1'"),
     (["--seed", "4294967296"], "--seed: must be an integer"),
+    (["--threads", "0"], "--threads: must be an integer of at least 1, got '0'"),
+    (["--threads", "2.0"], "--threads: must be an integer of at least 1, got '2.0'"),
     (["--sed", "1"], "unrecognized arguments: --sed"),
 ])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_bad_arguments_stop_before_the_computation(
-    arguments, message, tmp_path, monkeypatch, capsys, no_fits
+    command, arguments, message, tmp_path, monkeypatch, capsys, no_fits
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["compare", *arguments])
+        cli.main([command, *arguments])
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert re.search(message, error), error
@@ -317,7 +324,8 @@ def test_an_existing_file_is_not_touched_by_the_check(tmp_path, capsys, no_fits)
 
 
 @pytest.mark.parametrize("package", ["scipy", "sklearn", "matplotlib", "rich"])
-def test_missing_extra_is_one_line(package, tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_missing_extra_is_one_line(command, package, tmp_path):
     code = (
         "import sys\n"
         "class Absent:\n"
@@ -326,13 +334,13 @@ def test_missing_extra_is_one_line(package, tmp_path):
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "from fastloss.cli import main\n"
-        "sys.exit(main(['compare']))\n"
+        f"sys.exit(main([{command!r}]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == (
-        "fastloss compare needs scipy, scikit-learn, matplotlib and rich: "
+        f"fastloss {command} needs scipy, scikit-learn, matplotlib and rich: "
         'pip install "fastloss[demo]"\n'
     )
     assert done.stdout == ""
@@ -346,25 +354,41 @@ def test_another_missing_module_is_not_hidden(monkeypatch):
         cli.main(["compare"])
 
 
-def test_interrupt_is_quiet(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_interrupt_is_quiet(command, tmp_path, monkeypatch, capsys):
     def run(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compare, "run", run)
-    assert cli.main(["compare", "--output", str(tmp_path / "a.png")]) == 130
+    monkeypatch.setattr(COMMANDS[command][0], "run", run)
+    assert cli.main([command, "--output", str(tmp_path / "a.png")]) == 130
     assert capsys.readouterr() == ("", "")
     assert os.listdir(tmp_path) == []
 
 
-def test_failure_to_write_is_one_line(tmp_path, monkeypatch, capsys):
-    from fastloss import _report
-
+@pytest.mark.parametrize("command", COMMANDS)
+def test_failure_to_write_is_one_line(command, tmp_path, monkeypatch, capsys):
     def full(results, path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(compare, "run", lambda *arguments, **options: [])
-    monkeypatch.setattr(_report, "write_picture", full)
-    assert cli.main(["compare", "--output", str(tmp_path / "a.png")]) == 1
+    module, report = COMMANDS[command]
+    monkeypatch.setattr(module, "run", lambda *arguments, **options: [])
+    monkeypatch.setattr(report, "write_picture", full)
+    assert cli.main([command, "--output", str(tmp_path / "a.png")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("fastloss compare: [Errno 28] No space left on device")
+    assert error.startswith(f"fastloss {command}: [Errno 28] No space left on device")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_threads_are_those_of_the_command_alone(command, tmp_path, monkeypatch):
+    before, seen = fl.get_num_threads(), []
+
+    def run(*arguments, **options):
+        seen.append(fl.get_num_threads())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(COMMANDS[command][0], "run", run)
+    for threads in (["--threads", "1"], ["--threads", str(10**30)], []):
+        assert cli.main([command, "--output", str(tmp_path / "a.png"), *threads]) == 130
+        assert fl.get_num_threads() == before
+    assert seen == [1, fl._threads.cpu_count(), before]

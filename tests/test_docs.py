@@ -1,7 +1,9 @@
 """What the documents show is what the code does."""
 
+import ast
 import doctest
 import importlib
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastloss
-from fastloss import embedding, pointwise
+from fastloss import embedding, pointwise, train_embedding
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,6 +31,21 @@ def test_readme_snippets_print_what_it_says():
     tries, failures = run_examples((ROOT / "README.md").read_text(), "README.md", {})
     assert tries >= 10
     assert not failures, failures
+
+
+def test_readme_trains_as_the_command_does():
+    text = (ROOT / "README.md").read_text()
+    shown = re.search(r"^>>> (def train\(.*\n)((?:\.\.\. .*\n)+)", text, re.MULTILINE)
+    assert shown is not None
+    shown = ast.parse(shown[1] + re.sub(r"^\.\.\. ", "", shown[2], flags=re.MULTILINE)).body[0]
+    source = ast.parse(inspect.getsource(train_embedding.train)).body[0]
+    assert ast.unparse(shown.body) == ast.unparse(source.body[1:])      # but for the docstring
+    names = {}
+    exec(ast.unparse(shown), names)
+    readme, package = (inspect.signature(f).parameters.values()
+                       for f in (names["train"], train_embedding.train))
+    assert ([(p.name, p.kind, p.default) for p in readme]
+            == [(p.name, p.kind, p.default) for p in package])
 
 
 MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)),
