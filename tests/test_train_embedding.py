@@ -288,10 +288,19 @@ def test_two_views_need_no_labels(data):
     np.testing.assert_array_equal(with_labels, without)
 
 
-def test_progress_rises_from_0_to_1(monkeypatch):
+def test_progress_rises_from_0_to_1_on_one_thread_of_the_blas(monkeypatch):
     monkeypatch.setattr(train_embedding, "LOSSES", train_embedding.LOSSES[:2])
     calls = []
-    train_embedding.run(quick=True, progress=lambda what, done: calls.append((what, done)))
+
+    def progress(what, done):
+        calls.append((what, done))
+        if len(calls) == 10:
+            threads.extend(info["num_threads"] for info in threadpool_info()
+                           if info["user_api"] == "blas")
+
+    threads = []
+    train_embedding.run(quick=True, progress=progress)
+    assert set(threads) == {1}
     done = [part for _, part in calls]
     assert (done[0], done[-1]) == (0.0, 1.0)
     assert done == sorted(done)
