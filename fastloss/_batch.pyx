@@ -167,6 +167,10 @@ cdef class Pairs:
         self.width = self.a.width
         self.n_threads = team_size(
             n_threads, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
+        # no more than there may be work for at a time
+        count = padded(max(self.a.n, self.b.n, <Py_ssize_t>1)) // MOST
+        self.n_threads = <int>min(<Py_ssize_t>self.n_threads, count)
+        count = 0
         sums = doubles((blocks_of(self.a.n) + blocks_of(self.b.n)) * self.dim)
         totals = numbers(sums)
         for rows in self.sides():

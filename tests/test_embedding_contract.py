@@ -39,6 +39,15 @@ def test_any_number_of_threads_gives_the_same_bits(row, dtype):
             assert_same_bits(value, alone[0], f"value, {n_threads} threads")
 
 
+@every_row
+def test_more_threads_than_there_is_work_for(row):
+    for n in (1, 250):
+        arguments, options = drawn(seeded("most", label(row), n), row[0], n, 8, np.float32)
+        loss = both(row)[0]
+        assert_same_bits(loss.value_and_grad(*arguments, **options, n_threads=10**9),
+                         loss.value_and_grad(*arguments, **options, n_threads=1))
+
+
 def test_calls_from_many_threads_give_the_same_bits():
     jobs = []
     for row in MADE:
