@@ -76,7 +76,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "parallel pass.",
         epilog="example:\n"
         "  fastloss compare --output losses.png    the losses at work on real data, as a table\n"
-        "                                          and a picture\n",
+        "                                          and a picture\n"
+        "  fastloss train-embedding                the same of losses of embeddings\n",
         **settings,
     )
     parser.add_argument("--version", action="version", version=f"fastloss {__version__}")
