@@ -26,8 +26,8 @@ WIDTH, ROW, DPI = 9.0, 0.21, 200  # inches, shown at 900 pixels
 
 
 def largest(results: Results) -> list[list[Results]]:
-    """Return the cases of each dtype that are drawn: the largest size, and all matrices."""
-    cases = results["cases"]
+    """Return the cases of each dtype that are drawn: the largest size, and all class scores."""
+    cases = [c for c in results["cases"] if not report.is_embedding(c)]
     n = max((c["n"] for c in cases if not report.is_rowwise(c)), default=0)
     shown = [c for c in cases
              if (c["n"] >= report.LARGE if report.is_rowwise(c) else c["n"] == n)]

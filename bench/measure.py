@@ -20,20 +20,24 @@ from typing import Any
 import numpy as np
 
 import fastloss
-from bench import streaming
-from bench.peers import OURS, Call, Case, Contender, Peer, use_threads
+from bench import products, streaming
+from bench.case import Call, Case, Contender
+from bench.memory import Gauge
+from bench.peers import OURS, Peer, use_threads
 from fastloss import _level
 
 SAMPLE = 200e-6  # seconds that a sample takes at least: calls are repeated in it
 LONG = 20e-3  # seconds of a call that is not repeated to calibrate
 SLOW, SLOW_ROUNDS = 0.15, 3  # a call that takes longer is part of fewer rounds
+ENOUGH = 10.0  # seconds after which so few rounds do
 SMALL, SMALL_SAMPLE = 10_000, 1e-3
 PAUSE, PAUSE_FROM = 2e-3, 100_000  # the threads of the last contender spin for a while
 WARM_TO = 1_000_000  # to here data may stay in cache: a first call is not timed, for anyone
 DISTURBED, ATTEMPTS = 0.1, 3  # CPUs that other processes hold while a case is measured
 STALL = 4.0  # a median this far above the minimum: threads waited for one off its CPU
 TOLERANCE = {"float32": 1e-3, "float64": 1e-6}
-LIBRARIES = ("fastloss", "numpy", "scikit-learn", "numexpr", "numba", "torch", "jax")
+LIBRARIES = ("fastloss", "numpy", "scikit-learn", "numexpr", "numba", "torch",
+             "pytorch-metric-learning", "jax")
 
 
 @dataclass(frozen=True)
@@ -70,31 +74,42 @@ def calibrate(call: Call, wanted: float) -> int:
         number = int(min(10 * number, 1.2 * wanted / max(each, 1e-9))) + 1
 
 
+def wanted_more(rounds: int, seconds: float, effort: Effort) -> bool:
+    """Tell whether there is to be another round."""
+    if rounds < effort.least:
+        return rounds < SLOW_ROUNDS or seconds < max(ENOUGH, effort.seconds)
+    return rounds < effort.most and seconds < effort.seconds
+
+
 def interleave(
     contenders: Sequence[Contender], n: int, effort: Effort
 ) -> dict[str, dict[str, Any]]:
-    """Return median and minimum of each contender, all measured in the same rounds."""
+    """Return median and minimum of each contender, all measured in the same rounds.
+
+    Where a call takes long, it does not matter what is in cache.
+    """
     wanted = SMALL_SAMPLE if n <= SMALL else SAMPLE
     numbers = {c.name: calibrate(c.call, wanted) for c in contenders}
     times: dict[str, list[float]] = {c.name: [] for c in contenders}
     order, shuffle = list(contenders), random.Random(0).shuffle
+    pause = PAUSE if n >= PAUSE_FROM or any(c.settle for c in contenders) else 0.0
+    rest = max(pause, *(c.settle for c in contenders))
     rounds, start, collecting = 0, time.perf_counter(), gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        while rounds < effort.least or (
-            rounds < effort.most and time.perf_counter() - start < effort.seconds
-        ):
+        while wanted_more(rounds, time.perf_counter() - start, effort):
             shuffle(order)
             for contender in order:
-                slow = rounds >= SLOW_ROUNDS and min(times[contender.name]) > SLOW
-                if slow and contender is not contenders[0]:
+                slow = rounds > 0 and min(times[contender.name]) > SLOW
+                if slow and rounds >= SLOW_ROUNDS and contender is not contenders[0]:
                     continue
-                if n >= PAUSE_FROM:
-                    time.sleep(PAUSE)
-                if n <= WARM_TO:
+                if rest:
+                    time.sleep(rest)
+                if n <= WARM_TO and not slow:
                     contender.call()
                 times[contender.name].append(take_sample(contender.call, numbers[contender.name]))
+                rest = max(pause, contender.settle)
             rounds += 1
     finally:
         if collecting:
@@ -144,20 +159,40 @@ def undisturbed(contenders: Sequence[Contender], n: int, effort: Effort) -> dict
 def difference(case: Case, ours: Contender, peer: Contender) -> str:
     """Say how a peer's result differs from that of fastloss; empty if it does not."""
     rtol = TOLERANCE[case.p.dtype.name]
-    (value, grad), (other, other_grad) = ours.result(case.gradient), peer.result(case.gradient)
+    (value, grads), (other, other_grads) = ours.result(case.gradient), peer.result(case.gradient)
     if not np.isclose(value, other, rtol=rtol, atol=0):
         return f"value {other!r}, but fastloss {value!r}"
-    if grad is not None and other_grad is not None:
-        error = float(np.abs(other_grad - grad).max() / np.abs(grad).max())
-        if not error <= rtol:
-            return f"a gradient that differs by {error:.2g} of its maximum"
+    if case.gradient:
+        largest = max(float(np.abs(grad).max()) for grad in grads)
+        errors = np.concatenate([
+            np.abs(theirs - grad).reshape(len(grad), -1).max(axis=1)
+            for grad, theirs in zip(grads, other_grads, strict=True)]) / largest
+        if np.count_nonzero(~(errors <= rtol)) > case.entry.ambiguous * errors.size:
+            return f"a gradient that differs by {errors.max():.2g} of its maximum"
     return ""
 
 
-def measure(case: Case, peers: Sequence[Peer], effort: Effort) -> dict[str, Any]:
-    """Check and time fastloss, its peers and the streaming limit on one case."""
+def admitted(
+    case: Case, peers: Sequence[Peer], gauge: Gauge | None
+) -> tuple[list[Peer], dict[str, Any]]:
+    """Return the peers that take part, and what was found of memory."""
+    if gauge is None or case.entry.group != "embeddings":
+        return list(peers), {}
+    found = gauge.measure(case, [OURS.name, *(peer.name for peer in peers)])
+    known = {name: answer["bytes"] for name, answer in found.items() if "bytes" in answer}
+    refused = {name: answer["reason"] for name, answer in found.items() if "reason" in answer}
+    return ([peer for peer in peers if peer.name not in refused],
+            {"memory": known, "refused": refused})
+
+
+def measure(
+    case: Case, peers: Sequence[Peer], effort: Effort, gauge: Gauge | None = None
+) -> dict[str, Any]:
+    """Check and time fastloss, its peers and the limit on one case."""
     errors: dict[str, str] = {}
+    limit = products if case.entry.products else streaming
     with use_threads(case.threads):
+        peers, memory = admitted(case, peers, gauge)
         ours = Contender(OURS.name, OURS.make(case))  # type: ignore[arg-type]
         contenders = [ours]
         for peer in peers:
@@ -172,21 +207,23 @@ def measure(case: Case, peers: Sequence[Peer], effort: Effort) -> dict[str, Any]
                 errors[peer.name] = problem
             elif contender is not None:
                 contenders.append(contender)
-        contenders += streaming.contenders(case)
-        measured = undisturbed(contenders, case.p.size, effort)
+        bounds = limit.contenders(case)
+        measured = undisturbed([*contenders, *bounds], case.size, effort)
     times = measured.pop("times")
-    moving = {k: v for k, v in times.items() if k.startswith(streaming.PREFIX)}
-    fastest = min(moving, key=lambda k: moving[k]["median"])
-    limit, own = moving[fastest]["median"], times[ours.name]["median"]
-    for result in times.values():
-        result["to_fastloss"] = result["median"] / own
-        result["to_streaming"] = result["median"] / limit
+    kernels = {contender.name: times.pop(contender.name) for contender in bounds}
+    for result in kernels.values():
+        result["median"] *= limit.count(case)
+        result["min"] *= limit.count(case)
+    fastest = min(kernels, key=lambda k: kernels[k]["median"])
+    for result in (*times.values(), *kernels.values()):
+        result["to_fastloss"] = result["median"] / times[ours.name]["median"]
+        result[f"to_{limit.NAME}"] = result["median"] / kernels[fastest]["median"]
     return {
-        "loss": case.entry.name, "n": case.p.size, "shape": case.p.shape,
-        "dtype": case.p.dtype.name, "operation": case.operation, "bytes": case.bytes,
-        "times": {k: v for k, v in times.items() if k not in moving},
-        "streaming": {"kernel": fastest, **moving[fastest]}, "streaming_kernels": moving,
-        "errors": errors, **measured,
+        "loss": case.entry.name, "group": case.entry.group, "n": case.size,
+        "shape": case.shape, "dtype": case.p.dtype.name, "operation": case.operation,
+        "bytes": case.bytes, "limit": limit.NAME, "times": times,
+        limit.NAME: {"kernel": fastest, "count": limit.count(case), **kernels[fastest]},
+        f"{limit.NAME}_kernels": kernels, "errors": errors, **memory, **measured,
     }
 
 
@@ -213,6 +250,7 @@ def machine(threads: int, command: str) -> dict[str, Any]:
     return {
         "processor": processor(), "cpus": os.cpu_count(), "threads": threads,
         "system": f"{platform.system()} {platform.machine()}", "versions": versions,
-        "simd": _level.LEVEL, "config": config.getvalue().splitlines(), "command": command,
+        "simd": _level.LEVEL, "blas": products.library(),
+        "config": config.getvalue().splitlines(), "command": command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -1,88 +1,24 @@
-"""The contenders: how each library computes a loss, ready to be called and timed."""
+"""The peers: how each library computes a loss, ready to be called and timed."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import fastloss
-import fastloss.reference
-from bench.losses import Array, Entry, Shape
+import fastloss.reference.paired
+from bench.case import SPIN, Call, Case, Contender, installed, load
+from bench.losses import Embedding, Entry, Loss, Shape
 
-Call = Callable[[], Any]
-OPERATIONS = ("value", "value_and_grad")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing to measure: a loss on these data."""
-
-    entry: Entry
-    operation: str
-    y: Array
-    p: Array
-    threads: int
-
-    @classmethod
-    def draw(
-        cls, entry: Entry, shape: Shape, dtype: str, operation: str, threads: int
-    ) -> Case:
-        y, p = entry.data(np.random.default_rng(0), shape)
-        p = p.astype(dtype, copy=False)
-        return cls(entry, operation, y.astype(entry.label_dtype or dtype), p, threads)
-
-    @property
-    def gradient(self) -> bool:
-        return self.operation == "value_and_grad"
-
-    @property
-    def count(self) -> int:
-        """Of how many elements the mean is taken: rows of a matrix."""
-        return len(self.p)
-
-    @property
-    def bytes(self) -> int:
-        """What has to be read and written at least."""
-        return self.y.nbytes + (2 if self.gradient else 1) * self.p.nbytes
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A call to time, and how its result becomes (value, gradient or None)."""
-
-    name: str
-    call: Call
-    scale: float = 1.0  # factors from its results to those of fastloss
-    gradient_scale: float = 1.0
-
-    def result(self, gradient: bool) -> tuple[float, Array | None]:
-        result = self.call()
-        value, grad = result if gradient else (result, None)
-        value = value.detach() if hasattr(value, "detach") else value  # torch
-        number = self.scale * float(value)
-        return number, None if grad is None else self.gradient_scale * np.asarray(grad)
-
-
-def load(name: str) -> Any:
-    """Import an optional library."""
-    module = importlib.import_module(name)
-    if name == "jax":
-        module.config.update("jax_enable_x64", True)  # float64 is float32 without
-    return module
-
-
-@cache
-def installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+SMALL_BATCH, BATCH = 1024, 4096  # rows of batches that peers are given unless they are asked for
 
 
 @contextmanager
@@ -117,26 +53,35 @@ def use_threads(threads: int) -> Iterator[None]:
 
 
 def fastloss_reused(case: Case) -> Call:
-    loss, y, p, out = case.entry.loss, case.y, case.p, np.zeros_like(case.p)
-    if case.gradient:
-        return lambda: loss.value_and_grad(y, p, out=out)
-    return lambda: loss.value(y, p)
+    loss, arguments = case.entry.loss, case.arguments
+    if not case.gradient:
+        return lambda: loss.value(*arguments)
+    if case.entry.products:  # has no out
+        return lambda: loss.value_and_grad(*arguments)
+    grads = tuple(np.zeros_like(x) for x in case.inputs)
+    out = grads if isinstance(case.entry, Embedding) else grads[0]
+    return lambda: loss.value_and_grad(*arguments, out=out)
 
 
 def fastloss_fresh(case: Case) -> Call | None:
-    loss, y, p = case.entry.loss, case.y, case.p
-    return (lambda: loss.value_and_grad(y, p)) if case.gradient else None
+    loss, arguments = case.entry.loss, case.arguments
+    if not case.gradient or case.entry.products:
+        return None
+    return lambda: loss.value_and_grad(*arguments)
 
 
-def reference(case: Case) -> Call:
-    loss, y, p = case.entry.loss, case.y, case.p
-    cls = getattr(fastloss.reference, type(loss).__name__)
+def reference(case: Case) -> Contender:
+    loss, arguments = case.entry.loss, case.arguments
+    name = type(loss).__name__
+    cls = getattr(fastloss.reference, name, None) or getattr(fastloss.reference.paired, name)
     oracle = cls(**{item.name: getattr(loss, item.name) for item in dataclasses.fields(cls)})
     method = getattr(oracle, case.operation)
-    return lambda: method(y, p)
+    return Contender("", lambda: method(*arguments), settle=SPIN if case.entry.products else 0)
 
 
-def numpy(case: Case) -> Call:
+def numpy(case: Case) -> Call | None:
+    if not isinstance(case.entry, Entry):
+        return None
     terms, loss, slope = case.entry.formula(np, float)
     y, p, scale = case.y, case.p, 1 / case.count
 
@@ -151,7 +96,7 @@ def numpy(case: Case) -> Call:
 
 
 def sklearn_metric(case: Case) -> Call | None:
-    peer = case.entry.metric
+    peer = case.entry.metric if isinstance(case.entry, Entry) else None
     if peer is None or case.gradient:
         return None
     metric, y, p = getattr(load("sklearn.metrics"), peer.name), case.y, case.p
@@ -160,7 +105,7 @@ def sklearn_metric(case: Case) -> Call | None:
 
 def sklearn_loss(case: Case) -> Contender | None:
     """Its gradient is that of the sum, so it is spared the division."""
-    peer = case.entry.sklearn_loss
+    peer = case.entry.sklearn_loss if isinstance(case.entry, Entry) else None
     if peer is None:
         return None
     rows = case.p.ndim == 2
@@ -183,10 +128,11 @@ def sklearn_loss(case: Case) -> Contender | None:
 
 
 def numexpr(case: Case) -> Call | None:
-    if case.gradient or case.entry.numexpr is None:
+    entry = case.entry
+    if case.gradient or not isinstance(entry, Entry) or entry.numexpr is None:
         return None
-    evaluate, expression, out = load("numexpr").evaluate, case.entry.numexpr, np.zeros_like(case.p)
-    names: dict[str, Any] = {k: case.p.dtype.type(v) for k, v in case.entry.constants.items()}
+    evaluate, expression, out = load("numexpr").evaluate, entry.numexpr, np.zeros_like(case.p)
+    names: dict[str, Any] = {k: case.p.dtype.type(v) for k, v in entry.constants.items()}
     names.update(y=case.y, p=case.p)
     # its sum() runs in one thread, and adds float32 one by one: off by 1 % at 10⁷
     return lambda: evaluate(expression, local_dict=names, global_dict={}, out=out).mean()
@@ -227,7 +173,7 @@ def numba_kernel(entry: Entry, operation: str, dtype: np.dtype[Any]) -> Callable
 
 
 def numba(case: Case) -> Call | None:
-    if case.p.ndim == 2:  # the formula is one of arrays
+    if case.p.ndim == 2 or not isinstance(case.entry, Entry):  # a formula of arrays
         return None
     kernel = numba_kernel(case.entry, case.operation, case.p.dtype)
     y, p, out = case.y, case.p, np.zeros_like(case.p)
@@ -237,54 +183,80 @@ def numba(case: Case) -> Call | None:
 # ---- torch and JAX ----------------------------------------------------------------------
 
 
-def torch_mean(case: Case, *, builtin: bool) -> Callable[[Any, Any], Any]:
-    """Return the mean loss as a function of tensors y and p."""
-    torch, peer = load("torch"), case.entry.torch
+def torch_mean(case: Case, *, builtin: bool) -> Callable[..., Any]:
+    """Return the mean loss as a function of tensors: of inputs and labels."""
+    torch, entry = load("torch"), case.entry
+    if isinstance(entry, Embedding):
+        return partial(entry.torch, torch)
+    peer = entry.torch
     if builtin and peer is not None:
         function = getattr(torch.nn.functional, peer.name)
-        return lambda y, p: function(p, y, **peer.parameters)
-    terms, loss, _ = case.entry.formula(
+        return lambda p, y: function(p, y, **peer.parameters)
+    terms, loss, _ = entry.formula(
         SimpleNamespace(
             maximum=lambda x, low: torch.clamp(x, min=low),
             minimum=lambda x, high: torch.clamp(x, max=high),
             **{name: getattr(torch, name) for name in (
                 "abs", "exp", "log", "log1p", "sign", "sqrt", "tanh", "where")},
         ), float)
-    return lambda y, p: loss(*terms(y, p)).mean()
+    return lambda p, y: loss(*terms(y, p)).mean()
 
 
-def torch_eager(case: Case) -> Call:
+def tensors(case: Case) -> tuple[list[Any], list[Any]]:
+    """Return inputs and labels as tensors of the same memory."""
+    inputs, labels = ([load("torch").from_numpy(x) for x in arrays]
+                      for arrays in (case.inputs, case.labels))
+    return inputs, labels
+
+
+def backward(case: Case, mean: Callable[..., Any]) -> Call:
+    """Return a call of a function of tensors, and of its derivative."""
     torch = load("torch")
-    mean = torch_mean(case, builtin=True)
-    y, p = torch.from_numpy(case.y), torch.from_numpy(case.p).requires_grad_(case.gradient)
+    inputs, labels = tensors(case)
 
     def value() -> Any:
         with torch.no_grad():
-            return mean(y, p)
+            return mean(*inputs, *labels)
 
     def value_and_grad() -> tuple[Any, Any]:
-        p.grad = None
-        result = mean(y, p)
-        result.backward()
-        return result, p.grad
+        result = mean(*inputs, *labels)
+        return result, torch.autograd.grad(result, inputs)
 
+    for x in inputs:
+        x.requires_grad_(case.gradient)
     return value_and_grad if case.gradient else value
+
+
+def torch_eager(case: Case) -> Call:
+    return backward(case, torch_mean(case, builtin=True))
+
+
+def metric_learning(case: Case) -> Call | None:
+    if not isinstance(case.entry, Embedding) or case.entry.metric_learning is None:
+        return None
+    names = ("distances", "losses", "miners", "reducers")
+    library = SimpleNamespace(**{
+        name: load(f"pytorch_metric_learning.{name}") for name in names})
+    return backward(case, partial(case.entry.metric_learning, library, load("torch")))
 
 
 def torch_compile(case: Case) -> Call:
     torch = load("torch")
     torch.compiler.reset()  # else after some shapes it gives up and runs eagerly
     mean = torch_mean(case, builtin=case.p.ndim == 2)
-    y, p = torch.from_numpy(case.y), torch.from_numpy(case.p)
+    inputs, labels = tensors(case)
     if not case.gradient:
         value = torch.compile(mean, dynamic=False)
-        return lambda: value(y, p)
+        return lambda: value(*inputs, *labels)
     # one graph of both passes: faster than backward() of a compiled forward pass
-    both = torch.compile(torch.func.grad_and_value(lambda p, y: mean(y, p)), dynamic=False)
-    return lambda: both(p, y)[::-1]
+    of_inputs = tuple(range(len(inputs)))
+    both = torch.compile(torch.func.grad_and_value(mean, of_inputs), dynamic=False)
+    return lambda: both(*inputs, *labels)[::-1]
 
 
-def jax_jit(case: Case) -> Call:
+def jax_jit(case: Case) -> Call | None:
+    if not isinstance(case.entry, Entry):
+        return None
     jax = load("jax")
     entry, (terms, loss, _) = case.entry, case.entry.formula(jax.numpy, float)
     y, p = jax.numpy.asarray(case.y), jax.numpy.asarray(case.p)
@@ -307,6 +279,19 @@ class Peer:
     least: int = 0
     most: float = np.inf
 
+    def usual(self, entry: Loss, shape: Shape, dtype: str, operation: str) -> bool:
+        """Tell whether it is measured unless it is asked for.
+
+        Of large batches and many pairs peers take seconds: they do so in float32, and of batches
+        for value and gradient.
+        """
+        if entry.group == "embeddings" and shape[0] > SMALL_BATCH:
+            if dtype != "float32":
+                return False
+            if entry.products and (operation == "value" or shape[0] > BATCH):
+                return False
+        return self.least <= math.prod(shape) <= self.most
+
     def contender(self, case: Case) -> Contender | None:
         made = self.make(case)
         if isinstance(made, Contender):
@@ -323,6 +308,7 @@ PEERS = (
     Peer("sklearn._loss", sklearn_loss, "sklearn"),
     Peer("numexpr", numexpr, "numexpr"),
     Peer("numba", numba, "numba"),
+    Peer("pytorch-metric-learning", metric_learning, "pytorch_metric_learning"),
     Peer("torch eager", torch_eager, "torch"),
     Peer("torch compile", torch_compile, "torch", least=200_000),  # compiles for seconds
     Peer("jax", jax_jit, "jax"),

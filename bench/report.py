@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Results = dict[str, Any]
@@ -12,8 +13,10 @@ LABEL = {"value": "value", "value_and_grad": "value+grad"}
 LARGE = 100_000  # from here on memory is the limit, not the call
 SLOWER = 0.95  # a peer within 5 % is no faster
 # the order of columns
-KNOWN = ("fastloss", "fastloss fresh", "reference", "numpy", "numexpr", "numba", "torch eager",
-         "torch compile", "jax", "sklearn metric", "sklearn._loss")
+KNOWN = ("fastloss", "fastloss fresh", "reference", "numpy", "numexpr", "numba",
+         "pytorch-metric-learning", "torch eager", "torch compile", "jax", "sklearn metric",
+         "sklearn._loss")
+LIMITS = {"streaming": "streaming limit", "products": "own products"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,24 @@ def is_rowwise(case: Results) -> bool:
     return len(case["shape"]) > 1
 
 
-def label(case: Results) -> str:
+def is_embedding(case: Results) -> bool:
+    return case.get("group") == "embeddings"
+
+
+def limit(case: Results) -> str:
+    """Return what the loss is held against: "streaming" or "products"."""
+    return str(case.get("limit", "streaming"))
+
+
+def to_limit(case: Results, contender: str = "fastloss") -> float:
+    """Return a contender's time as a multiple of the limit's."""
+    return float(case["times"][contender][f"to_{limit(case)}"])
+
+
+def label(case: Results, loss: str = "") -> str:
     """Return loss and operation, with a mark where the times were disturbed."""
-    return f"{name(case)}: {LABEL[case['operation']]}" + (" *" if case["disturbed"] else "")
+    mark = " *" if case["disturbed"] else ""
+    return f"{loss or name(case)}: {LABEL[case['operation']]}{mark}"
 
 
 def figure(x: float) -> str:
@@ -65,34 +83,77 @@ def ratio(x: float) -> str:
 
 
 def groups(cases: Sequence[Results], *, everything: bool = False) -> list[list[Results]]:
-    """Return the cases of each table: one size and dtype, and all matrices of a dtype."""
+    """Return the cases of each table: one size and dtype, and all matrices of a dtype.
+
+    Losses of embeddings have a table for each matrix and dtype.
+    """
+    keys = [(c["dtype"], None if is_rowwise(c) and not is_embedding(c) else tuple(c["shape"]),
+             limit(c)) for c in cases]
     sizes = sorted({c["n"] for c in cases if not is_rowwise(c)}, reverse=True)
     shown = sizes if everything else distinct([*sizes[:1], *sizes[-1:]])
-    dtypes = distinct(c["dtype"] for c in cases)
-    found = [[c for c in cases if not is_rowwise(c) and (c["n"], c["dtype"]) == (n, dtype)]
-             for n in shown for dtype in dtypes]
-    found += [[c for c in cases if is_rowwise(c) and c["dtype"] == dtype] for dtype in dtypes]
+    order = [(n,) for n in shown] + [None] + distinct(
+        shape for _, shape, _ in keys if shape is not None and len(shape) > 1)
+    found = [[c for c, key in zip(cases, keys, strict=True) if key == (dtype, shape, of)]
+             for shape in order for dtype in distinct(c["dtype"] for c in cases)
+             for of in LIMITS]
     return [group for group in found if group]
 
 
 def times_table(chosen: Sequence[Results]) -> Table:
     """Losses by contenders: times, and for large arrays fastloss's distance from the limit."""
+    first = chosen[0]
     large = max(c["n"] for c in chosen) >= LARGE
     unit, factor = ("ms", 1e3) if large else ("µs", 1e6)
-    found = distinct(key for c in chosen for key in c["times"])
+    limited = large or is_embedding(first)
+    found = distinct(key for c in chosen for key in (*c["times"], *c.get("refused", ())))
     names = [*(k for k in KNOWN if k in found), *(k for k in found if k not in KNOWN)]
     rows = []
     for case in chosen:
-        row = [label(case)]
-        if large:
-            row += [figure(case["streaming"]["median"] * factor),
-                    ratio(case["times"]["fastloss"]["to_streaming"])]
-        row += [figure(case["times"][key]["median"] * factor) if key in case["times"] else ""
-                for key in names]
+        row = [label(case, case["loss"] if is_embedding(case) else "")]
+        if limited:
+            row += [figure(case[limit(case)]["median"] * factor), ratio(to_limit(case))]
+        row += [figure(case["times"][key]["median"] * factor) if key in case["times"]
+                else refusal(case, key) for key in names]
         rows.append(row)
-    what = "rows × classes" if is_rowwise(chosen[0]) else extent(chosen[0]["shape"])
-    header = ["", *(["streaming limit", "fastloss / limit"] if large else []), *names]
-    return Table(f"{what}, {chosen[0]['dtype']}, {unit}", header, rows)
+    matrices = is_rowwise(first) and not is_embedding(first)
+    what = "rows × classes" if matrices else extent(first["shape"])
+    header = ["", *([LIMITS[limit(first)], "fastloss / limit"] if limited else []), *names]
+    return Table(f"{what}, {first['dtype']}, {unit}", header, rows)
+
+
+def refusal(case: Results, contender: str) -> str:
+    """Return why a contender did not take part, such as (> 4 GB); empty if nothing is known."""
+    reason = case.get("refused", {}).get(contender)
+    return f"({reason})" if reason else ""
+
+
+def memory_table(cases: Sequence[Results]) -> Table:
+    """Losses of batches by contenders: the most memory beside inputs and gradients."""
+    chosen = [c for c in cases if limit(c) == "products" and c.get("memory")
+              and c["operation"] == "value_and_grad" and c["n"] >= LARGE]
+    found = {key for c in chosen for key in (*c["memory"], *c["refused"])}
+    names = [key for key in KNOWN if key in found]
+    rows = [[c["loss"], extent(c["shape"]), c["dtype"],
+             *(figure(c["memory"][key] / 1e6) if key in c["memory"] else refusal(c, key)
+               for key in names)] for c in chosen]
+    return Table("Peak memory beside inputs and gradients, value+grad, MB",
+                 ["", "rows × components", "", *names], rows)
+
+
+def growth_table(cases: Sequence[Results]) -> Table:
+    """How the time of a pair of rows changes from one size of a batch to the next."""
+    times: dict[tuple[str, str, str], dict[Any, float]] = {}
+    for c in cases:
+        if limit(c) == "products" and c["n"] >= LARGE:
+            at = times.setdefault((c["loss"], LABEL[c["operation"]], c["dtype"]), {})
+            at[tuple(c["shape"])] = c["times"]["fastloss"]["median"]
+    steps = distinct((small, big) for at in times.values() for small, big in pairwise(sorted(at))
+                     if small[1] == big[1])
+    rows = [[*key, *(ratio(at[big] / at[small] / (big[0] / small[0]) ** 2)
+                     if small in at and big in at else "" for small, big in steps)]
+            for key, at in times.items() if len(at) > 1]
+    return Table("Time of fastloss per pair of rows, as a multiple of that in the smaller batch",
+                 ["", "", "", *(f"{extent(big)} / {extent(small)}" for small, big in steps)], rows)
 
 
 def simd(results: Results) -> str:
@@ -104,7 +165,7 @@ def limit_table(runs: Sequence[Results]) -> Table:
     found = {}
     for run in runs:
         for c in run["cases"]:
-            if c["n"] >= LARGE:
+            if c["n"] >= LARGE and not is_embedding(c):
                 row = (name(c), LABEL[c["operation"]], "" if is_rowwise(c) else size(c["n"]))
                 cell = ratio(c["times"]["fastloss"]["to_streaming"])
                 found[row, (c["dtype"], simd(run))] = cell + ("*" if c["disturbed"] else "")
@@ -141,7 +202,8 @@ def tables(
     """Return the tables of a report: the largest and the smallest size, or every size."""
     cases = results["cases"]
     found = [times_table(group) for group in groups(cases, everything=everything)]
-    found += [limit_table([results, *others]), slower_table(cases)]
+    found += [limit_table([results, *others]), memory_table(cases), growth_table(cases),
+              slower_table(cases)]
     return [table for table in found if table.rows]
 
 
@@ -159,6 +221,7 @@ def notes(results: Results, others: Sequence[Results] = ()) -> list[str]:
           f"{run['machine']['processor']}, {run['machine']['date']}" for run in others),
         "Medians over interleaved rounds. fastloss reuses its output; the streaming limit is "
         "the fastest way found to read (and write) the same bytes.",
+        *products_notes(results["cases"], about.get("blas", ())),
     ]
     if "jax" in about["versions"]:
         lines.append("JAX chooses its own number of threads.")
@@ -175,11 +238,36 @@ def notes(results: Results, others: Sequence[Results] = ()) -> list[str]:
     return lines
 
 
+def products_notes(cases: Sequence[Results], libraries: Sequence[str]) -> list[str]:
+    """Say what the limit of losses of batches is, and how their memory was measured."""
+    batches = [case for case in cases if limit(case) == "products"]
+    if not batches:
+        return []
+    counts: dict[int, list[str]] = {}
+    for case in batches:
+        if case["operation"] == "value_and_grad":
+            counts.setdefault(case["products"]["count"], []).append(case["loss"])
+    of = "".join(f"; {count} for {', '.join(distinct(losses))}"
+                 for count, losses in sorted(counts.items()))
+    lines = [
+        "Own products: those of n × d and d × n numbers, or of n × n and n × d, that a loss needs "
+        f"(1 for a value{of}), at the faster of both rates of NumPy's BLAS in the same rounds"
+        f"{''.join(f' ({library})' for library in libraries)}. n are the rows of both views of "
+        "NT-Xent, and of one side of losses of two batches; classes have eight. fastloss makes new "
+        "gradients of batches, as all do.",
+    ]
+    if any(case.get("memory") for case in batches):
+        lines.append(
+            "Memory: by how much a call, not the first, raises the resident memory of a process, "
+            "less the gradients. In brackets: what did not take part, because it needs more.")
+    return lines
+
+
 def markdown(
     results: Results, others: Sequence[Results] = (), *, everything: bool = False
 ) -> str:
-    """Return the report as Markdown."""
-    parts = ["# Benchmark", "\n".join(f"- {line}" for line in notes(results, others))]
+    """Return the report as Markdown, without a heading."""
+    parts = ["\n".join(f"- {line}" for line in notes(results, others))]
     parts += [
         f"**{table.title}**\n\n{grid(table.header, table.rows)}"
         for table in tables(results, others, everything=everything)]

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.case import Call, Case, Contender, installed, load
 from bench.losses import Array
-from bench.peers import Call, Case, Contender, installed, load
 
-PREFIX = "streaming "
+NAME = "streaming"
 Parts = Sequence[tuple[Array, ...]]
 
 
@@ -33,22 +33,30 @@ def contenders(case: Case) -> list[Contender]:
     if installed("torch"):
         kernels["torch"] = torch
     parts = operands(case)
-    return [Contender(PREFIX + name, make(case, parts)) for name, make in kernels.items()]
+    return [Contender(f"streaming {name}", make(case, parts)) for name, make in kernels.items()]
+
+
+def count(case: Case) -> int:
+    """Return how often the bytes are moved."""
+    return 1
 
 
 def operands(case: Case) -> Parts:
     """Return pairs of arrays to read, or (to read, ..., to write), that have the case's bytes."""
-    p = case.p.reshape(-1)
-    y = case.y
-    if y.dtype != p.dtype:
-        y = np.ones(y.nbytes // p.itemsize, p.dtype)
-    a, rest = p[:y.size], p[y.size:]
-    if case.gradient:
-        out = np.zeros_like(p)
-        parts: Parts = [(a, y, out[:y.size]), (rest, out[y.size:])]
-    else:
-        half = rest.size // 2
-        parts = [(a, y), (rest[:half], rest[half:2 * half])]
+    parts: list[tuple[Array, ...]] = []
+    labels = list(case.labels)
+    for x in case.inputs:
+        p = x.reshape(-1)
+        y = labels.pop() if labels else p[:0]
+        if y.dtype != p.dtype:
+            y = np.ones(y.nbytes // p.itemsize, p.dtype)
+        a, rest = p[:y.size], p[y.size:]
+        if case.gradient:
+            out = np.zeros_like(p)
+            parts += [(a, y, out[:y.size]), (rest, out[y.size:])]
+        else:
+            half = rest.size // 2
+            parts += [(a, y), (rest[:half], rest[half:2 * half])]
     return [part for part in parts if part[0].size]
 
 

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import fastloss
-
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 Data = Callable[[np.random.Generator, Shape], tuple[Array, Array]]
+RowsData = Callable[[np.random.Generator, Shape], tuple[tuple[Array, ...], tuple[Array, ...]]]
 Real = Callable[[float], Any]
 
 
@@ -37,13 +36,50 @@ class Peer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One loss.
+class _Common:
+    """What the entries of all losses have.
 
     Attributes
     ----------
     name : str
-    loss : fastloss.Loss
+    loss : loss of fastloss
+    shapes, quick_shapes : tuple of shapes
+        For losses of rows, the matrices they are measured on, and of a quick run. Pointwise
+        losses have none: they are measured on the sizes asked for.
+    """
+
+    name: str
+    loss: Any
+    shapes: tuple[Shape, ...] = field(default=(), kw_only=True)
+    quick_shapes: tuple[Shape, ...] = field(default=(), kw_only=True)
+
+    products = 0  # matrix products of all pairs of rows; 0: the limit is streaming
+    ambiguous = 0.0
+
+    @property
+    def group(self) -> str:
+        """With which losses it shares tables."""
+        return "rows" if self.shapes else "elements"
+
+    def draw(
+        self, rng: np.random.Generator, shape: Shape, dtype: str
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return labels, and what gradients are by."""
+        raise NotImplementedError
+
+    def arguments(
+        self, labels: tuple[Array, ...], inputs: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        """Return both in the order in which the loss takes them."""
+        return (*labels, *inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry(_Common):
+    """A loss of predictions: of each, or of rows of class scores.
+
+    Attributes
+    ----------
     data : callable of (generator, shape)
         Returns y_true and y_pred. Values stay off the kinks and clips of the loss.
     formula : callable of (namespace, real)
@@ -58,15 +94,10 @@ class Entry:
         sklearn._loss.
     label_dtype : str, optional
         The dtype of y_true; by default that of y_pred.
-    shapes : tuple of shapes
-        For losses of rows, the matrices they are measured on, and of a quick run. Pointwise
-        losses have none: they are measured on the sizes asked for.
     jax : callable of (jax, y, p), optional
         The mean loss, where a user of JAX would not write the formula.
     """
 
-    name: str
-    loss: fastloss.Loss
     data: Data
     formula: Callable[[Any, Real], Formula]
     numexpr: str | None = None
@@ -75,9 +106,60 @@ class Entry:
     metric: Peer | None = None
     sklearn_loss: Peer | None = None
     label_dtype: str | None = None
-    shapes: tuple[Shape, ...] = ()
-    quick_shapes: tuple[Shape, ...] = ()
     jax: Callable[[Any, Any, Any], Any] | None = None
+
+    def draw(
+        self, rng: np.random.Generator, shape: Shape, dtype: str
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        y, p = self.data(rng, shape)
+        return (y.astype(self.label_dtype or dtype),), (p.astype(dtype, copy=False),)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding(_Common):
+    """A loss of the rows of matrices.
+
+    Attributes
+    ----------
+    data : callable of (generator, shape)
+        Returns labels and rows, both tuples of arrays, for a shape (rows in all, components) of
+        losses of a batch, or (pairs, components).
+    torch : callable of (torch, *rows, *labels)
+        The loss of tensors, as a user of torch would write it.
+    metric_learning : callable of (pytorch_metric_learning, torch, *rows, *labels), optional
+        The loss of tensors by that library.
+    products : int
+        Of all pairs, matrix products of 2 n² d operations each that the loss with its gradient
+        needs: the limit that it is held against; its value needs one. 0 for losses of rows that
+        belong together: their limit is streaming.
+    ambiguous : float
+        The share of rows whose gradient may differ, because another row is where that jumps, or
+        two are equally far away, but for rounding.
+    """
+
+    data: RowsData
+    torch: Callable[..., Any]
+    metric_learning: Callable[..., Any] | None = None
+    products: int = 0
+    ambiguous: float = 0.0
+
+    @property
+    def group(self) -> str:
+        return "embeddings"
+
+    def draw(
+        self, rng: np.random.Generator, shape: Shape, dtype: str
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        labels, rows = self.data(rng, shape)
+        return labels, tuple(x.astype(dtype, copy=False) for x in rows)
+
+    def arguments(
+        self, labels: tuple[Array, ...], inputs: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        return (*inputs, *labels)
+
+
+Loss = Entry | Embedding
 
 
 def labelled(low: float, high: float) -> Data:
