@@ -144,6 +144,18 @@ def test_products_are_those_of_all_pairs(entry):
     assert products.count(draw(entry.name, operation="value")) == 1
 
 
+@pytest.mark.parametrize("operation, count", [("value", 1), ("value_and_grad", 3)])
+def test_the_limit_is_as_many_products_as_the_loss_needs(monkeypatch, operation, count):
+    def same_times(contenders, n, effort):
+        return {"times": {c.name: {"median": 6.0, "min": 6.0} for c in contenders}}
+
+    monkeypatch.setattr(measure, "undisturbed", same_times)
+    case = measure.measure(draw("SupCon", operation=operation), [], measure.Effort())
+    assert case["products"]["median"] == case["products"]["min"] == 6.0 * count
+    assert report.to_limit(case) == 1 / count
+    assert set(case["times"]) == {"fastloss"}
+
+
 def test_threads_that_spin_are_waited_for(monkeypatch):
     events = []
     monkeypatch.setattr(measure.time, "sleep", events.append)
@@ -170,7 +182,7 @@ def gauge():
 
 def test_memory_of_a_matrix_of_all_pairs_is_seen(gauge):
     case = draw("SupCon", (1024, 8))
-    found = gauge.measure(case, ["fastloss", "reference", "numexpr"])
+    found = gauge.measure(case, ["reference", "fastloss", "numexpr"])    # the larger first
     assert found["reference"]["bytes"] >= 1024**2 * 8
     assert found["fastloss"]["bytes"] < 1024**2 * 8
     assert found["numexpr"] == {}      # has no such loss
