@@ -16,7 +16,7 @@ from bench.losses import Array, Loss, Shape
 
 Call = Callable[[], Any]
 OPERATIONS = ("value", "value_and_grad")
-SPIN = 0.06  # seconds for which OpenBLAS's threads spin after a call, and some
+SPIN_FROM = 2**18  # multiplications of a product that OpenBLAS makes on several threads
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Case:
         return math.prod(self.shape)
 
     @property
+    def spins(self) -> bool:
+        """Whether BLAS's threads spin for a while after a product of all pairs of rows."""
+        return bool(self.entry.products) and self.size * self.shape[0] > SPIN_FROM
+
+    @property
     def count(self) -> int:
         """Of how many elements the mean is taken: rows of a matrix."""
         return len(self.p)
@@ -81,7 +86,7 @@ class Contender:
     call: Call
     scale: float = 1.0  # factors from its results to those of fastloss
     gradient_scale: float = 1.0
-    settle: float = 0.0  # seconds until its threads are idle
+    spins: bool = False  # its threads spin afterwards, beside what is measured next
 
     def result(self, gradient: bool) -> tuple[float, tuple[Array, ...]]:
         """Return value and gradients."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ SLOW, SLOW_ROUNDS = 0.15, 3  # a call that takes longer is part of fewer rounds
 ENOUGH = 10.0  # seconds after which so few rounds do
 SMALL, SMALL_SAMPLE = 10_000, 1e-3
 PAUSE, PAUSE_FROM = 2e-3, 100_000  # the threads of the last contender spin for a while
+STEP, MOST = 5e-3, 0.5  # those of BLAS for a tenth of a second: seconds between looks, and in all
 WARM_TO = 1_000_000  # to here data may stay in cache: a first call is not timed, for anyone
 DISTURBED, ATTEMPTS = 0.1, 3  # CPUs that other processes hold while a case is measured
 STALL = 4.0  # a median this far above the minimum: threads waited for one off its CPU
@@ -74,6 +76,15 @@ def calibrate(call: Call, wanted: float) -> int:
         number = int(min(10 * number, 1.2 * wanted / max(each, 1e-9))) + 1
 
 
+def wait_until_idle() -> None:
+    """Wait until no thread of this process takes CPU time."""
+    for _ in range(round(MOST / STEP)):
+        before = time.process_time()
+        time.sleep(STEP)
+        if time.process_time() - before < 0.1 * STEP:
+            return
+
+
 def wanted_more(rounds: int, seconds: float, effort: Effort) -> bool:
     """Tell whether there is to be another round."""
     if rounds < effort.least:
@@ -92,8 +103,9 @@ def interleave(
     numbers = {c.name: calibrate(c.call, wanted) for c in contenders}
     times: dict[str, list[float]] = {c.name: [] for c in contenders}
     order, shuffle = list(contenders), random.Random(0).shuffle
-    pause = PAUSE if n >= PAUSE_FROM or any(c.settle for c in contenders) else 0.0
-    rest = max(pause, *(c.settle for c in contenders))
+    pauses = n >= PAUSE_FROM or any(c.spins for c in contenders)
+    pause = partial(time.sleep, PAUSE) if pauses else lambda: None
+    rest = wait_until_idle if any(c.spins for c in contenders) else pause
     rounds, start, collecting = 0, time.perf_counter(), gc.isenabled()
     gc.collect()
     gc.disable()
@@ -104,12 +116,11 @@ def interleave(
                 slow = rounds > 0 and min(times[contender.name]) > SLOW
                 if slow and rounds >= SLOW_ROUNDS and contender is not contenders[0]:
                     continue
-                if rest:
-                    time.sleep(rest)
+                rest()
                 if n <= WARM_TO and not slow:
                     contender.call()
                 times[contender.name].append(take_sample(contender.call, numbers[contender.name]))
-                rest = max(pause, contender.settle)
+                rest = wait_until_idle if contender.spins else pause
             rounds += 1
     finally:
         if collecting:

@@ -15,7 +15,7 @@ import numpy as np
 
 import fastloss
 import fastloss.reference.paired
-from bench.case import SPIN, Call, Case, Contender, installed, load
+from bench.case import Call, Case, Contender, installed, load
 from bench.losses import Embedding, Entry, Loss, Shape
 
 SMALL_BATCH, BATCH = 1024, 4096  # rows of batches that peers are given unless they are asked for
@@ -76,7 +76,7 @@ def reference(case: Case) -> Contender:
     cls = getattr(fastloss.reference, name, None) or getattr(fastloss.reference.paired, name)
     oracle = cls(**{item.name: getattr(loss, item.name) for item in dataclasses.fields(cls)})
     method = getattr(oracle, case.operation)
-    return Contender("", lambda: method(*arguments), settle=SPIN if case.entry.products else 0)
+    return Contender("", lambda: method(*arguments), spins=case.spins)
 
 
 def numpy(case: Case) -> Call | None:

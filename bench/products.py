@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.case import SPIN, Case, Contender, installed, load
+from bench.case import Case, Contender, installed, load
 
 NAME = "products"
 
@@ -24,8 +24,8 @@ def contenders(case: Case) -> list[Contender]:
     pairs, rows = np.zeros((n, n), dtype), np.zeros((n, d), dtype)
     np.matmul(x, z.T, out=pairs)
     return [
-        Contender("products n × d", lambda: np.matmul(x, z.T, out=pairs), settle=SPIN),
-        Contender("products n × n", lambda: np.matmul(pairs, x, out=rows), settle=SPIN),
+        Contender("products n × d", lambda: np.matmul(x, z.T, out=pairs), spins=case.spins),
+        Contender("products n × n", lambda: np.matmul(pairs, x, out=rows), spins=case.spins),
     ]
 
 

@@ -159,16 +159,30 @@ def test_the_limit_is_as_many_products_as_the_loss_needs(monkeypatch, operation,
 def test_threads_that_spin_are_waited_for(monkeypatch):
     events = []
     monkeypatch.setattr(measure.time, "sleep", events.append)
-    spins = Contender("a", lambda: events.append("a"), settle=0.5)
+    monkeypatch.setattr(measure, "wait_until_idle", lambda: events.append("idle"))
+    spins = Contender("a", lambda: events.append("a"), spins=True)
     rests = Contender("b", lambda: events.append("b"))
     measure.interleave([spins, rests], 10, measure.Effort(0, 20))
-    waits = {"a": 0.5, "b": measure.PAUSE}
-    found = [(before, event) for before, event in itertools.pairwise(events) if event not in waits]
-    assert len(found) == 40 and found[0][1] == 0.5
-    assert all(event == waits[before] for before, event in found[1:])
+    rest = {"a": "idle", "b": measure.PAUSE}
+    found = [(before, event) for before, event in itertools.pairwise(events) if event not in rest]
+    assert len(found) == 40 and found[0][1] == "idle"
+    assert all(event == rest[before] for before, event in found[1:])
     events.clear()
     measure.interleave([rests], 10, measure.Effort(0, 20))
     assert set(events) == {"b"}
+
+
+def test_waiting_ends_when_no_thread_takes_time_or_after_a_while(monkeypatch):
+    busy = iter([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 5.0])
+    sleeps = []
+    monkeypatch.setattr(measure.time, "sleep", sleeps.append)
+    monkeypatch.setattr(measure.time, "process_time", lambda: next(busy))
+    measure.wait_until_idle()
+    assert len(sleeps) == 3 and list(busy) == [5.0]
+    sleeps.clear()
+    monkeypatch.setattr(measure.time, "process_time", itertools.count().__next__)
+    measure.wait_until_idle()
+    assert sum(sleeps) == pytest.approx(measure.MOST)
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +297,20 @@ def test_batches_are_held_against_their_products(batches):
         assert limit["median"] == min(kernel["median"] for kernel in kernels)
         both = case["operation"] == "value_and_grad"
         assert limit["count"] == (2 if both and case["limit"] == "products" else 1)
+
+
+def test_tables_of_batches_have_the_numbers_of_the_results(batches):
+    case = next(case for case in batches["cases"] if case["n"] >= report.LARGE)
+    case = {**case, "times": {**case["times"]}, "refused": {"torch eager": "> 4 GB"},
+            "memory": {"fastloss": 2.5e6}, "disturbed": False, "operation": "value_and_grad"}
+    times, memories = report.times_table([case]), report.memory_table([case])
+    assert times.title == "4096 × 128, float32, ms"
+    assert list(times.header[1:]) == ["own products", "fastloss / limit", "fastloss", "torch eager"]
+    assert times.rows[0] == [
+        "batch contrastive: value+grad", report.figure(1e3 * case["products"]["median"]),
+        report.ratio(case["times"]["fastloss"]["to_products"]),
+        report.figure(1e3 * case["times"]["fastloss"]["median"]), "(> 4 GB)"]
+    assert memories.rows == [["batch contrastive", "4096 × 128", "float32", "2.5", "(> 4 GB)"]]
 
 
 def test_memory_of_batches_is_in_the_results(batches):
