@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 # Exponentials of numbers that lie no further apart than this neither overflow nor vanish.
 RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
+
+# Where nothing is summed a logarithm is infinite; NaN stays NaN.
+QUIET = partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 class SummedLoss(EmbeddingLoss):
@@ -57,18 +61,16 @@ class Slopes(NamedTuple):
 
 def logs_of(side: Any, shift: Any) -> Anchors:
     """Return what the pass "sum" found for the rows of a side."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sums = side.sums[:, :side.n]
-        return Anchors(np.log(sums[0]) + shift[0], np.log(sums[1]) + shift[1], sums[2])
+    sums = side.sums[:, :side.n]
+    return Anchors(np.log(sums[0]) + shift[0], np.log(sums[1]) + shift[1], sums[2])
 
 
 def factors_of(anchors: Anchors, slopes: Slopes, shift: Any) -> tuple[Array, Array, Array]:
     """Return what the pass "weigh" multiplies e^(x - shift) of either kind, and slopes of v, by."""
-    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        different, same = (
-            np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
-            for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
-                                         strict=True))
+    different, same = (
+        np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
+        for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
+                                     strict=True))
     return different, same, slopes.total  # type: ignore[return-value]
 
 
@@ -102,13 +104,18 @@ class ExponentLoss(EmbeddingLoss):
         sides = [pairs.a] if batch.symmetric or not self._both else [pairs.a, pairs.b]
         shifts, each = self._shifts(batch.pairs)
         pairs.run(self._kernel, "sum", columns=self._both, shift=shifts, each=each)
-        found = [self._weighted(logs_of(side, shifts[k]), batch.same, batch.different,
-                                batch.weights, 1.0 / len(sides)) for k, side in enumerate(sides)]
-        total, weight, nonzero = (sum(numbers) for numbers in zip(
-            *(terms[:3] for terms, _, _ in found), strict=True))
+        total = weight = nonzero = 0.0
+        factors: list[Any] = []
+        for side, shift in zip(sides, shifts, strict=False):
+            with QUIET():
+                terms, anchors, slopes = self._weighted(
+                    logs_of(side, shift), batch.same, batch.different, batch.weights,
+                    1.0 / len(sides))
+                factors.append(factors_of(anchors, slopes, shift))
+            total += terms.total
+            weight += terms.weight
+            nonzero += terms.nonzero
         if gradient:
-            factors: list[Any] = [factors_of(anchors, slopes, shifts[k])
-                                  for k, (_, anchors, slopes) in enumerate(found)]
             if len(sides) == 1:
                 factors.append(factors[0] if batch.symmetric else (0.0, 0.0, 0.0))
             pairs.run(self._kernel, "weigh", gradient=True, others=others, columns=others,
@@ -119,16 +126,14 @@ class ExponentLoss(EmbeddingLoss):
         self, anchors: Anchors, same: Array, different: Array, weights: Array | None, share: float
     ) -> tuple[Terms, Anchors, Slopes]:
         """Return the terms of a share of anchors, and slopes times weights."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-            slopes = self._anchor(anchors, same, different)
-            counts = slopes.counts.astype(np.float64)
-            counts = share * (counts if weights is None else counts * weights)
-            cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
-            terms = Terms(_batch.total(cost), _batch.total(counts),
-                          _batch.total(counts * (cost != 0)))
-            return terms, anchors, Slopes(
-                cost, counts, counts * slopes.different, counts * slopes.same,
-                np.where(slopes.counts, counts * slopes.total, 0.0))
+        slopes = self._anchor(anchors, same, different)
+        counts = slopes.counts.astype(np.float64)
+        counts = share * (counts if weights is None else counts * weights)
+        cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
+        terms = Terms(_batch.total(cost), _batch.total(counts), _batch.total(counts * (cost != 0)))
+        return terms, anchors, Slopes(
+            cost, counts, counts * slopes.different, counts * slopes.same,
+            np.where(slopes.counts, counts * slopes.total, 0.0))
 
     def _bound(self, dtype: Any) -> tuple[float, float] | None:
         """Return what no exponents of either class exceed, unless they may lie too far apart."""

@@ -61,7 +61,7 @@ from fastloss.embedding._common import (
     side_by_side,
 )
 from fastloss.embedding._partial import BatchPartial
-from fastloss.embedding._sums import Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
+from fastloss.embedding._sums import QUIET, Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -108,7 +108,7 @@ class Sums:
                              "those of the same rows can be added")
         logs = self.logs
         if logs is not None and other.logs is not None:
-            with np.errstate(invalid="ignore"):      # NaN stays
+            with QUIET():
                 logs = Anchors(np.logaddexp(logs.different, other.logs.different),
                                np.logaddexp(logs.same, other.logs.same),
                                logs.total + other.logs.total)
@@ -261,9 +261,10 @@ class Block:
         if isinstance(loss, ExponentLoss):
             shifts, each = loss._shifts(pairs)
             pairs.run(loss._kernel, "sum", columns=both, shift=shifts, each=each)
-            found = [Sums(loss, *count, logs=logs_of(side, shift))
-                     for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
-                                                   strict=False)]
+            with QUIET():
+                found = [Sums(loss, *count, logs=logs_of(side, shift))
+                         for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
+                                                       strict=False)]
         else:
             cost, nonzero = pairs.run(loss._kernel, "weigh", gradient=False, others=False,
                                       columns=False, weight=self._pair_weights(other))
@@ -287,7 +288,8 @@ class Block:
         loss = self.loss
         self._check(sums, "sums")
         if isinstance(loss, ExponentLoss):
-            total, weight, nonzero, _ = self._terms(sums)[0]
+            with QUIET():
+                total, weight, nonzero, _ = self._terms(sums)[0]
             return BatchPartial(loss, total, weight, nonzero)
         assert isinstance(loss, SummedLoss)
         weights = loss._weight(sums.same, sums.different)
@@ -353,8 +355,9 @@ class Block:
             other._check(other_sums, "other_sums")
         pairs, _ = self._meet(other, n_threads)
         if isinstance(loss, ExponentLoss):
-            shifts, factors, each = self._exponentials(
-                pairs, other, sums, sums if one else other_sums)
+            with QUIET():
+                shifts, factors, each = self._exponentials(
+                    pairs, other, sums, sums if one else other_sums)
             pairs.run(loss._kernel, "weigh", gradient=True, shift=shifts, factor=factors, each=each)
         else:
             pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other))
