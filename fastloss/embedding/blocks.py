@@ -51,9 +51,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _batch
-from fastloss.embedding._common import (
-    EmbeddingLoss,
-    LabelLoss,
+from fastloss.embedding._common import EmbeddingLoss, LabelLoss
+from fastloss.embedding._inputs import (
     number_labels,
     read_labels,
     read_weights,

@@ -6,15 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastloss.embedding._common import (
-    EmbeddingLoss,
-    LabelLoss,
-    TwoSidedLoss,
-    read_labels,
-    read_weights,
-    rows_of,
-    side_by_side,
-)
+from fastloss.embedding._common import EmbeddingLoss, LabelLoss, TwoSidedLoss
+from fastloss.embedding._inputs import read_labels, read_weights, rows_of, side_by_side
 from fastloss.embedding._partial import BatchPartial
 from fastloss.reference._base import Array
 

@@ -1,0 +1,77 @@
+"""What losses of all pairs of rows read: rows, labels and weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastloss import _batch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+def rows_of(name: str, value: Any) -> Array:
+    """Return rows of numbers, of a type that is computed in, contiguous."""
+    array: Array = _batch.read_numbers(value, name)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must have two dimensions, rows and components, got shape {array.shape}")
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.ascontiguousarray(array, np.float32 if single else np.float64)
+
+
+def side_by_side(first: str, x: Array, second: str, z: Array) -> tuple[Array, Array]:
+    """Return two sides' rows in one type, the wider; they must be equally long."""
+    if x.shape[1] != z.shape[1]:
+        raise ValueError(f"rows of {first} and {second} must be equally long, got shapes "
+                         f"{x.shape} and {z.shape}")
+    dtype = np.result_type(x, z)
+    return x.astype(dtype, copy=False), z.astype(dtype, copy=False)
+
+
+def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
+    """Return labels of rows: integers or strings, one each."""
+    labels = np.asarray(value)
+    if labels.ndim != 1 or labels.shape[0] != n:
+        raise ValueError(f"{name} must hold one label for each row of {rows_name}, shape ({n},), "
+                         f"got {labels.shape}")
+    if labels.dtype.kind not in "biuUSOT" and labels.size:
+        raise TypeError(f"{name} must hold integers or strings, got dtype {labels.dtype}")
+    return labels
+
+
+def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
+    """Return numbers for labels, equal where those are, and how many there may be."""
+    if all(side.dtype.kind in "biu" for side in sides if side.size):
+        small = _batch.small_labels(sides)
+        if small is not None:
+            return small
+    filled = [side for side in sides if side.size]
+    kinds = {side.dtype.kind for side in filled}
+    if kinds & set("biu") and kinds & set("UST"):
+        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
+                        f"other, got dtypes {' and '.join(str(side.dtype) for side in sides)}")
+    if kinds == {"i", "u"} and np.result_type(*filled).kind == "f":
+        filled = [side.astype(object) for side in filled]      # no integer type holds them all
+    try:
+        found, codes = np.unique(np.concatenate(filled or sides), return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
+                        f"other: {error}") from error
+    codes = codes.astype(np.int32)
+    return np.split(codes, np.cumsum([side.size for side in sides])[:-1]), found.size
+
+
+def read_weights(value: Any, rows_name: str, n: int) -> Array | None:
+    """Return weights of anchors in float64, or None."""
+    if value is None:
+        return None
+    weights: Array = _batch.read_numbers(value, "sample_weight")
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must hold a weight for each row of {rows_name}, shape "
+                         f"({n},), got {weights.shape}")
+    return weights.astype(np.float64)
