@@ -107,7 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "needs more than this does not take part; 0: neither (default: %(default)g)")
     add("--quick", action="store_true",
         help="one size, at least 3 rounds in 0.1 s: to see that everything works and agrees, not "
-        "for its numbers (about 5 minutes for all losses, most of them to compile)")
+        "for its numbers (some minutes for all losses, most of them to compile)")
     add = parser.add_argument_group("results").add_argument
     add("--output", type=Path, metavar="FILE.json", help="write the results, after each case")
     add("--markdown", type=Path, metavar="FILE.md",

@@ -11,6 +11,7 @@ import gc
 import multiprocessing
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -86,17 +87,15 @@ def answer(case: Case, name: str, limit: int) -> dict[str, Any]:
 def serve(connection: Connection, limit: int) -> None:
     """Answer requests of the other process until it closes the connection."""
     entries = {entry.name: entry for entry in LOSSES}
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):
+        while True:
             loss, shape, dtype, operation, threads, names = connection.recv()
-        except EOFError:
-            return
-        case = Case.draw(entries[loss], shape, dtype, operation, threads)
-        with use_threads(threads):
-            for name in names:
-                connection.send(answer(case, name, limit))
-        del case
-        gc.collect()
+            case = Case.draw(entries[loss], shape, dtype, operation, threads)
+            with use_threads(threads):
+                for name in names:
+                    connection.send(answer(case, name, limit))
+            del case
+            gc.collect()
 
 
 class Gauge:

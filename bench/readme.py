@@ -49,8 +49,8 @@ def origin(results: Results) -> str:
             f"SIMD level {about['simd']}; {versions}")
 
 
-def finished(parts: list[str], cases: list[Results]) -> str:
-    if any(case["disturbed"] for case in cases):
+def finished(parts: list[str]) -> str:
+    if any(" *" in part for part in parts):
         parts.append("(*) Disturbed by other processes.")
     return "\n\n".join(parts) + "\n"
 
@@ -70,7 +70,7 @@ def elements(results: Results) -> str:
             key=lambda case: LOSSES.index(case["loss"]))]
         header = [report.extent([n]) if pointwise else "", "", "ms", "× streaming", *COLUMNS]
         parts.append(f"**{dtype}**\n\n{report.grid(header, rows)}")
-    return finished(parts, shown)
+    return finished(parts)
 
 
 def times(case: Results | None, peer: str) -> str:
@@ -81,13 +81,19 @@ def times(case: Results | None, peer: str) -> str:
 
 
 def own(case: Results | None, factor: float) -> str:
-    return report.figure(case["times"]["fastloss"]["median"] * factor) if case else ""
+    """Return the time of fastloss, with a mark where it was disturbed."""
+    if case is None:
+        return ""
+    time = report.figure(case["times"]["fastloss"]["median"] * factor)
+    return time + (" *" if case["disturbed"] else "")
 
 
 def megabytes(case: Results | None, contender: str) -> str:
     """Return the memory that a contender needs beside inputs and gradients."""
     found = case.get("memory", {}) if case else {}
-    return report.figure(found[contender] / 1e6) if contender in found else ""
+    if contender not in found:
+        return ""
+    return report.figure(found[contender] / 1e6) if found[contender] >= 1e5 else "< 0.1"
 
 
 def is_shown(case: Results, found: dict[Any, Results]) -> bool:
@@ -112,7 +118,7 @@ def embeddings(results: Results) -> str:
                       for shape in (SMALL, BIG))
         rows.append([
             case["loss"] if batch else report.name(case), own(case, 1e3),
-            report.ratio(report.to_limit(case)) + (" *" if case["disturbed"] else ""),
+            report.ratio(report.to_limit(case)),
             *(times(case, peer) for peer in PEERS.values()),
             *(megabytes(case, contender) for contender in ("fastloss", "torch compile")),
             own(small, 1e6), times(small, "torch eager"),
@@ -121,7 +127,7 @@ def embeddings(results: Results) -> str:
     header = [report.extent(BATCH), "ms", "× limit", *PEERS, "MB", "torch.compile MB",
               f"{report.extent(SMALL)}: µs", "torch", f"{report.extent(BIG)}: ms", "MB"]
     libraries = "".join(f"; {library}" for library in results["machine"].get("blas", ()))
-    return finished([f"{origin(results)}{libraries}.", report.grid(header, rows)], shown)
+    return finished([f"{origin(results)}{libraries}.", report.grid(header, rows)])
 
 
 # what a page has of a part of the results

@@ -223,7 +223,7 @@ def notes(results: Results, others: Sequence[Results] = ()) -> list[str]:
         "the fastest way found to read (and write) the same bytes.",
         *products_notes(results["cases"], about.get("blas", ())),
     ]
-    if "jax" in about["versions"]:
+    if any("jax" in case["times"] for case in results["cases"]):
         lines.append("JAX chooses its own number of threads.")
     disturbed = sum(bool(case["disturbed"]) for case in results["cases"])
     if disturbed:
@@ -260,6 +260,8 @@ def products_notes(cases: Sequence[Results], libraries: Sequence[str]) -> list[s
         lines.append(
             "Memory: by how much a call, not the first, raises the resident memory of a process, "
             "less the gradients. In brackets: what did not take part, because it needs more.")
+    lines.append("Empty: the library has no such loss, or was not measured on it; "
+                 "`python -m bench --help` says when.")
     return lines
 
 
