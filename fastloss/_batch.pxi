@@ -116,7 +116,8 @@ cdef inline void keep_larger(double *largest, double *which, double v, double in
 
 
 cdef void find_extremes(const void *parameters, const BatchJob *job, const Place *at,
-                        real *tile, real *columns, Meeting meeting) noexcept nogil:
+                        real *tile, real *columns, Meeting meeting,
+                        CommonTag shifts) noexcept nogil:
     """The largest -v of pairs of different classes and v of the same, and which rows they are of.
 
     Indices are counted from the blocks' first rows.

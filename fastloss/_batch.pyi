@@ -12,7 +12,7 @@ def class_sizes(
 
 class Rows:
     n: int
-    source: NDArray[Any]
+    dtype: Any
     sums: NDArray[Any]
 
 class Pairs:

@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from fastloss._arrays cimport check_dtype, read
 from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM,
-                            TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entry, Near,
+                            TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
                             TripletJob, TripletRunner)
 from fastloss._math cimport real
 from fastloss._threads cimport team_size
@@ -34,7 +34,8 @@ cdef TripletRunner run_triplets = <TripletRunner>PyCapsule_GetPointer(kernels.RU
 EXTREMES_LOSS = kernels.bind_extremes()
 
 cdef enum:
-    KEPT = 1 << 20     # bytes of rows of weights and lists of pairs kept at a time, about
+    LISTED = 1 << 20   # bytes of lists of pairs kept at a time, about
+    KEPT = 1 << 22     # bytes of rows of weights
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
     COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
 
@@ -293,7 +294,8 @@ cdef class Pairs:
         """
         cdef TripletJob job
         cdef Py_ssize_t size = 4 if self.single else 8
-        cdef Py_ssize_t most, anchor, n = self.a.n
+        cdef Py_ssize_t most, block, n = self.a.n
+        cdef bint failed = False
         cdef cnp.ndarray sums = doubles(3 * n)
         cdef Rows rows
         theirs = self.b.labels[:self.b.n]
@@ -328,22 +330,23 @@ cdef class Pairs:
             self.a.rest.fill(np.nan)
             self.b.rest.fill(np.nan)
             return np.nan, 1.0, 1.0
-        most = max(1, int(sizes.max()))
-        job.room = 2 if mining == "hard" else 2 * most if mining == "semi-hard" else most + self.b.n
-        anchor = job.room * sizeof(Entry) + (job.pitch * size if mining == "all" else 0)
-        job.together = padded(max(<Py_ssize_t>1, min(KEPT // anchor, self.a.n)))
+        if mining == "all":
+            most = KEPT // max(<Py_ssize_t>1, job.pitch * size)
+        else:       # two pairs, or two of each positive
+            most = max(1, int(sizes.max())) if mining == "semi-hard" else 1
+            most = LISTED // (2 * sizeof(Entry) * most)
+        job.together = padded(max(<Py_ssize_t>1, min(most, n)))
         job.n_threads = <int>max(1, min(self.n_threads, job.together // MOST))
         job.members = <const Py_ssize_t *>cnp.PyArray_DATA(members)
         job.starts = <const Py_ssize_t *>cnp.PyArray_DATA(starts)
         job.cost = numbers(sums)
         job.terms = job.cost + n
         job.nonzero = job.terms + n
-        weights = np.empty((job.together if mining == "all" else 1) * job.pitch, self.a.source.dtype)
-        entries = np.empty(job.together * job.room * sizeof(Entry), np.uint8)
-        counts = np.zeros(job.together, np.intp)
+        weights = np.empty((job.together if mining == "all" else 1) * job.pitch, self.a.dtype)
+        lists = np.zeros(job.together // MOST * sizeof(Entries), np.uint8)
         job.weights = cnp.PyArray_BYTES(<cnp.ndarray>weights)
-        job.entries = <Entry *>cnp.PyArray_DATA(<cnp.ndarray>entries)
-        job.counts = <Py_ssize_t *>cnp.PyArray_DATA(<cnp.ndarray>counts)
+        job.lists = <Entries *>cnp.PyArray_DATA(<cnp.ndarray>lists)
+        job.failed = &failed
         job.scratch_size = 0
         if mining != "hard":
             job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
@@ -352,6 +355,10 @@ cdef class Pairs:
         job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)
         with nogil:
             run_triplets(&job)
+            for block in range(job.together // MOST):
+                free(job.lists[block].at)
+        if failed:
+            raise MemoryError
         return total_of(job.cost, n), total_of(job.terms, n), total_of(job.nonzero, n)
 
     def weight_sums(self):

@@ -194,8 +194,15 @@ cdef enum:
 
 # A weight of a pair: the derivative of the value by the square of its distance.
 ctypedef struct Entry:
+    Py_ssize_t i
     Py_ssize_t j
     double weight
+
+# A list that grows.
+ctypedef struct Entries:
+    Entry *at
+    Py_ssize_t count
+    Py_ssize_t room
 
 # Triplets of anchors of side a with positives and negatives of side b.
 ctypedef struct TripletJob:
@@ -212,8 +219,7 @@ ctypedef struct TripletJob:
     Py_ssize_t dim
     Py_ssize_t width
     Py_ssize_t pitch               # of rows of numbers of each of b's rows
-    Py_ssize_t together            # anchors whose rows of weights are kept; whole blocks of MOST
-    Py_ssize_t room                # entries of an anchor
+    Py_ssize_t together            # anchors whose weights are kept; whole blocks of MOST
     BatchSide a
     BatchSide b
     const Py_ssize_t *members      # b's rows, class by class, in order
@@ -222,8 +228,8 @@ ctypedef struct TripletJob:
     double *terms
     double *nonzero
     char *weights                  # `together` rows of `pitch`
-    Entry *entries                 # `together` times `room`
-    Py_ssize_t *counts
+    Entries *lists                 # of each block kept
+    bint *failed                   # whether there was no memory for a list
     char *scratch
     Py_ssize_t scratch_size
 

@@ -110,8 +110,9 @@ cdef class Rows:
     """The rows of one side, as the kernels want them."""
 
     cdef readonly Py_ssize_t n
-    cdef readonly cnp.ndarray source   # (n, dim), contiguous
+    cdef readonly object dtype         # of the computation
     cdef readonly object sums          # of each row, by kind
+    cdef cnp.ndarray source            # (n, dim), contiguous; until it is packed
     cdef Py_ssize_t dim
     cdef Py_ssize_t width
     cdef bint single
@@ -126,6 +127,7 @@ cdef class Rows:
 
     def __init__(self, cnp.ndarray source, labels, bint normalize, bint distance):
         self.source = source
+        self.dtype = source.dtype
         self.n = cnp.PyArray_DIM(source, 0)
         self.dim = cnp.PyArray_DIM(source, 1)
         self.width = padded(self.dim)
@@ -162,6 +164,7 @@ cdef class Rows:
             self.pack_typed[float](center, cosine, n_threads, 0)
         else:
             self.pack_typed[double](center, cosine, n_threads, 0)
+        self.source = None
 
     cdef void pack_typed(self, const double *center, bint cosine, int n_threads, real tag):
         cdef Py_ssize_t block, n = self.n if self.dim else 0, dim = self.dim, width = self.width
@@ -189,7 +192,7 @@ cdef class Rows:
         cdef Py_ssize_t block, blocks = blocks_of(self.n)
         cdef cnp.ndarray along = doubles(blocks)
         if cnp.PyArray_DIM(out, 0) != self.n or self.width != self.dim:
-            out = np.empty((self.n, self.dim), self.source.dtype)
+            out = np.empty((self.n, self.dim), self.dtype)
         if self.n == 0 or self.dim == 0:
             return out, 0.0
         if self.single:

@@ -4,7 +4,8 @@ from fastloss._job cimport Job, Operand, Sums
 
 cdef enum:
     TOGETHER_ROWS = 256    # rows worked on together at most; no more than BLOCK
-    TOGETHER_COMPONENTS = 4096     # of one side, worked on together where rows are short
+    TOGETHER_BYTES = 65536 # of one side, worked on together where rows are short
+    MEASURED = 16          # rows whose distances are computed together
     TASK = 65536           # components of one side that are one partial sum, or more
 
 cdef enum Distance:

@@ -14,7 +14,7 @@ D. What is stored for a pair, its sum over components, is added in LANES by inde
    the same for every width of vectors, layout and number of threads.
 """
 from fastloss._math cimport sqrt_
-from fastloss._pairjob cimport COSINE, EUCLIDEAN, TASK, TOGETHER_ROWS, PairJob
+from fastloss._pairjob cimport COSINE, EUCLIDEAN, MEASURED, TASK, TOGETHER_ROWS, PairJob
 
 # ---- blocks, tasks, threads ----------------------------------------------------------------
 
@@ -120,7 +120,7 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
     cdef const Job *at = &job.vectors
     cdef Py_ssize_t dim = job.dim
     cdef Py_ssize_t size = job.together * dim
-    cdef Py_ssize_t i, k, here
+    cdef Py_ssize_t i, k, piece, here
     cdef bint has_g = at.outputs != VALUE
     cdef bint weighted = at.w.data != NULL
     cdef real sign = <real>job.sign
@@ -130,8 +130,12 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
     cdef real *f = target[real](&at.f, start, f_block)
     for k in range(job.count):
         x[k] = rows_in[real](job, &job.x[k], start, n, <real *>scratch + k * size)
-        if k > 0:
-            measure[real](job, n, x[0], x[k], distance[k - 1], angle[k - 1])
+    # a few rows at a time: all sides come from memory side by side
+    for piece in range((n + MEASURED - 1) // MEASURED):
+        i = piece * MEASURED
+        for k in range(1, job.count):
+            measure[real](job, min(n - i, <Py_ssize_t>MEASURED), x[0] + i * dim, x[k] + i * dim,
+                          distance[k - 1] + i, angle[k - 1] + i)
     for k in range(job.count if has_g else 0):
         g[k] = <real *>scratch + (job.count + k) * size
         if job.g[k].direct:

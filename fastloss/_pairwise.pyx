@@ -15,7 +15,7 @@ from fastloss._arrays cimport (check_dtype, check_overlap, describe, identical, 
                                read, same_shape, shape, type_of)
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD, Bound, Job,
                             Operand, Runner, Sums)
-from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_COMPONENTS, TOGETHER_ROWS,
+from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, TOGETHER_ROWS,
                                 PairJob, PairRunner)
 from fastloss._threads cimport team_size
 
@@ -237,7 +237,8 @@ cdef class PairKernel:
         job.vectors.want_sum = not each
         job.distance = self.distance
         job.sign = self.sign
-        job.together = TOGETHER_COMPONENTS // max(job.dim, <Py_ssize_t>1) // LANES * LANES
+        job.together = TOGETHER_BYTES // (4 if job.vectors.single else 8)
+        job.together = job.together // max(job.dim, <Py_ssize_t>1) // LANES * LANES
         job.together = max(<Py_ssize_t>LANES, min(job.together, <Py_ssize_t>TOGETHER_ROWS))
         job.scratch = NULL
         job.scratch_size = 0

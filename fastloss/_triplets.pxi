@@ -8,7 +8,9 @@ ways into the gradient: few pairs as a list of differences, one by one, many as 
 by products. Blocks are worked on side by side; what they add to rows that are not theirs is added
 afterwards, in an order that does not depend on threads.
 """
-from fastloss._job cimport ALL, HARDEST, SEMI_HARD, Entry, TripletJob
+from libc.stdlib cimport realloc
+
+from fastloss._job cimport ALL, HARDEST, SEMI_HARD, Entries, Entry, TripletJob
 
 # Types that stand for what a triplet costs.
 cdef enum HingeTag:
@@ -59,11 +61,19 @@ cdef inline real least_above(Py_ssize_t n, const real *x, real bound) noexcept n
 
 
 cdef inline Py_ssize_t first_equal(Py_ssize_t n, const real *x, real v) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
+    """The index of the first number that is v; n if none is."""
+    cdef Py_ssize_t i, k, group, groups = n // (4 * LANES)
+    cdef int found = 0
+    for group in range(groups):
+        for k in range(4 * LANES):
+            found |= x[group * 4 * LANES + k] == v
+        if found:
+            groups = group
+            break
+    for i in range(groups * 4 * LANES, n):
         if x[i] == v:
             return i
-    return -1
+    return n
 
 
 cdef inline void triplet_cost(real x, real margin, real *cost, real *slope,
@@ -138,14 +148,21 @@ cdef inline real distance_of(const TripletJob *job, real square) noexcept nogil:
     return sqrt_(square) if job.euclidean else square * <real>job.factor
 
 
-cdef inline void enter(const TripletJob *job, Py_ssize_t slot, Py_ssize_t j,
+cdef inline void enter(const TripletJob *job, Entries *entries, Py_ssize_t i, Py_ssize_t j,
                        double weight) noexcept nogil:
-    cdef Py_ssize_t at
-    if weight != 0:
-        at = job.counts[slot]
-        job.entries[slot * job.room + at].j = j
-        job.entries[slot * job.room + at].weight = weight
-        job.counts[slot] = at + 1
+    """Add a pair to a list, unless there is no memory."""
+    cdef Entry *longer
+    if weight == 0:
+        return
+    if entries.count == entries.room:
+        longer = <Entry *>realloc(entries.at, 2 * (entries.room + MOST) * sizeof(Entry))
+        if longer == NULL:
+            job.failed[0] = True
+            return
+        entries.at = longer
+        entries.room = 2 * (entries.room + MOST)
+    entries.at[entries.count] = Entry(i, j, weight)
+    entries.count += 1
 
 
 cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept nogil:
@@ -172,8 +189,8 @@ cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept
                 v[j] = <real>exact
 
 
-cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
-               real *negatives) noexcept nogil:
+cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
+               Entries *entries) noexcept nogil:
     """The terms of one anchor, from its row of squares of distances."""
     cdef Py_ssize_t n = job.b.n
     cdef Py_ssize_t j, k, p, count = 0
@@ -182,14 +199,12 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
     cdef real none = -INFINITY if job.mining == SEMI_HARD else INFINITY
     cdef real factor = <real>job.factor
     cdef real cost, slope, found, base, square, positive, negative
-    cdef real *weights = <real *>job.weights + slot * job.pitch
     cdef const real *others = <const real *>job.b.base
     cdef double weight = (<const real *>job.a.weight)[i]
     cdef double total = 0, terms = 0, nonzero = 0, slope_sum
     cdef Py_ssize_t first = job.starts[own]
     cdef Py_ssize_t last = job.starts[own + 1]
     cdef Py_ssize_t n_negatives = n - (last - first)
-    job.counts[slot] = 0
     if n_negatives == 0 or last - first - job.symmetric <= 0:
         if job.mining == ALL:
             memset(weights, 0, job.pitch * sizeof(real))
@@ -199,23 +214,24 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
         negative = distance_of(job, <real>-job.a.sums[0][i])
         one_triplet[real](job, positive - negative, &cost, &slope)
         if job.gradient:
-            enter(job, slot, <Py_ssize_t>job.a.sums[3][i],
+            enter(job, entries, i, <Py_ssize_t>job.a.sums[3][i],
                   weight * slope * by_square(job, positive))
-            enter(job, slot, <Py_ssize_t>job.a.sums[2][i],
+            enter(job, entries, i, <Py_ssize_t>job.a.sums[2][i],
                   -weight * slope * by_square(job, negative))
         job.cost[i] = weight * cost
         job.terms[i] = weight
         job.nonzero[i] = weight * (cost > 0)
         return
-    if job.euclidean:
-        for j in range(n):
-            d[j] = sqrt_(d[j])
-    elif job.factor != 1:
-        for j in range(n):
-            d[j] *= factor
+    if job.mining == ALL:
+        if job.euclidean:
+            for j in range(n):
+                d[j] = sqrt_(d[j])
+        elif job.factor != 1:
+            for j in range(n):
+                d[j] *= factor
     for j in range(n):
         negatives[j] = none if label[j] == own else d[j]
-    if job.mining == SEMI_HARD:
+    if job.mining == SEMI_HARD:         # by squares: in the order of distances
         for k in range(first, last):
             p = job.members[k]
             if job.symmetric and p == i:
@@ -223,14 +239,16 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
             found = least_above[real](n, negatives, d[p])
             if found == INFINITY:
                 found = largest_of[real](n, negatives)
-            one_triplet[real](job, d[p] - found, &cost, &slope)
+            positive = distance_of(job, d[p])
+            negative = distance_of(job, found)
+            one_triplet[real](job, positive - negative, &cost, &slope)
             total += cost
             terms += 1
             nonzero += cost > 0
             if job.gradient and slope != 0:
                 j = first_equal[real](n, negatives, found)
-                enter(job, slot, p, weight * slope * by_square(job, d[p]))
-                enter(job, slot, j, -weight * slope * by_square(job, d[j]))
+                enter(job, entries, i, p, weight * slope * by_square(job, positive))
+                enter(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
         memset(weights, 0, job.pitch * sizeof(real))
         for k in range(first, last):
@@ -244,7 +262,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
                 slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, weights,
                                                     &nonzero, &total, HINGE_TAG)
             if job.gradient:
-                enter(job, slot, p, weight * slope_sum * by_square(job, d[p]))
+                enter(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
         terms = nonzero
         if job.gradient:
             for j in range(n):
@@ -254,7 +272,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, Py_ssize_t slot, real *d,
                 # near for their size: from differences
                 square = d[j] * d[j] if job.euclidean else d[j] / factor
                 if weights[j] != 0 and square < 0.01 * (base + others[j]):
-                    enter(job, slot, j, weights[j])
+                    enter(job, entries, i, j, weights[j])
                     weights[j] = 0
     job.cost[i] = weight * total
     job.terms[i] = weight * terms
@@ -273,11 +291,15 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     cdef real *negatives = rows + MOST * job.pitch
     cdef const real *x = <const real *>job.a.x + first * width
     cdef real *g
-    cdef real *weights
+    cdef real *weights = NULL
+    cdef Entries *entries = job.lists + (first - start) // MOST
+    entries.count = 0
     if job.mining == HARDEST:
         for i in range(count):
-            mine[real](job, first + i, first - start + i, NULL, NULL)
+            mine[real](job, first + i, NULL, NULL, NULL, entries)
         return
+    if job.mining == ALL:
+        weights = <real *>job.weights + (first - start) * job.pitch
     for panel in range(job.pitch // size):
         if real is float:
             fl_turnf(job.dim, <const float *>job.b.x + panel * size * width, width, turned)
@@ -287,10 +309,10 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
             fl_similarities(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
     for i in range(count):
         make_row[real](job, first + i, rows + i * job.pitch)
-        mine[real](job, first + i, first - start + i, rows + i * job.pitch, negatives)
+        mine[real](job, first + i, rows + i * job.pitch, negatives,
+                   weights + (i * job.pitch if job.mining == ALL else 0), entries)
     if job.mining != ALL or not job.gradient:
         return
-    weights = <real *>job.weights + (first - start) * job.pitch
     memset(weights + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))
     g = <real *>job.a.g + first * width
     if real is float:
@@ -321,29 +343,27 @@ cdef void give_others(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchor
             job.b.rest[first + j] += weights[i * job.pitch + j]
 
 
-cdef void give_entries(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
-                       real tag) noexcept nogil:
-    """What lists of pairs are worth to both sides; the gradient's sign turns in the end."""
-    cdef Py_ssize_t i, k, c, width = job.width
+cdef void give_entries(const TripletJob *job, const Entries *entries, real tag) noexcept nogil:
+    """What a list of pairs is worth to both sides; the gradient's sign turns in the end."""
+    cdef Py_ssize_t k, c, width = job.width
     cdef const real *x
     cdef const real *z
     cdef real *g
     cdef real *h
     cdef const Entry *entry
     cdef real weight
-    for i in range(anchors):
-        x = <const real *>job.a.x + (start + i) * width
-        g = <real *>job.a.g + (start + i) * width
-        for k in range(job.counts[i]):
-            entry = &job.entries[i * job.room + k]
-            weight = <real>entry.weight
-            z = <const real *>job.b.x + entry.j * width
+    for k in range(entries.count):
+        entry = &entries.at[k]
+        weight = <real>entry.weight
+        x = <const real *>job.a.x + entry.i * width
+        z = <const real *>job.b.x + entry.j * width
+        g = <real *>job.a.g + entry.i * width
+        for c in range(job.dim):
+            g[c] -= weight * (x[c] - z[c])
+        if job.others:
+            h = <real *>job.b.g + entry.j * width
             for c in range(job.dim):
-                g[c] -= weight * (x[c] - z[c])
-            if job.others:
-                h = <real *>job.b.g + entry.j * width
-                for c in range(job.dim):
-                    h[c] += weight * (x[c] - z[c])
+                h[c] += weight * (x[c] - z[c])
 
 
 cdef void run_triplets(const TripletJob *job) noexcept nogil:
@@ -368,10 +388,11 @@ cdef void run_triplets(const TripletJob *job) noexcept nogil:
                     give_others[float](job, start, anchors, block * SIDE, 0)
                 else:
                     give_others[double](job, start, anchors, block * SIDE, 0)
-        if job.single:
-            give_entries[float](job, start, anchors, 0)
-        else:
-            give_entries[double](job, start, anchors, 0)
+        for block in range(blocks):
+            if job.single:
+                give_entries[float](job, &job.lists[block], 0)
+            else:
+                give_entries[double](job, &job.lists[block], 0)
 
 
 RUN_TRIPLETS = PyCapsule_New(<void *>run_triplets, "fastloss.run_triplets", NULL)

@@ -144,7 +144,7 @@ class ExponentLoss(EmbeddingLoss):
 
     def _shifts(self, pairs: Any) -> tuple[Any, bool]:
         """Return what to take from exponents, a bound or their maxima, and whether it is these."""
-        bound = self._bound(pairs.a.source.dtype)
+        bound = self._bound(pairs.a.dtype)
         if bound is not None:
             return (bound, bound), False
         pairs.run(self._kernel, "largest", columns=True)
@@ -153,7 +153,7 @@ class ExponentLoss(EmbeddingLoss):
             maxima = side.sums[:2, :side.n]
             maxima = np.where(np.isfinite(maxima), maxima, 0.0)
             # as the kernel will round them
-            found.append(tuple(maxima.astype(side.source.dtype).astype(np.float64)))
+            found.append(tuple(maxima.astype(side.dtype).astype(np.float64)))
         return tuple(found), True
 
 

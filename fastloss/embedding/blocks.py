@@ -371,7 +371,7 @@ class Block:
         self, pairs: Any, other: Block, sums: Sums, other_sums: Sums | None
     ) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
         """Return shifts of exponents and factors of exponentials of both sides."""
-        loss, dtype = self.loss, pairs.a.source.dtype
+        loss, dtype = self.loss, pairs.a.dtype
         assert isinstance(loss, ExponentLoss)
         common = loss._bound(dtype)
         shifts: list[Any] = []
