@@ -1,0 +1,305 @@
+"""What the adapters of the boosting libraries share: checks, derivatives, where to start."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from fastloss import pointwise
+from fastloss._base import REALS, WEIGHTS, Interval, Loss, check_values
+from fastloss.rowwise import RowLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+Hessian = Literal["exact", "xgboost", "lightgbm"]
+
+# a slope at every prediction but one, and curvature at none
+_KINKED = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.AbsolutePercentageLoss)
+# straight for some predictions
+_STRAIGHT = (*_KINKED, pointwise.ContrastiveLoss, pointwise.EpsilonInsensitiveLoss,
+             pointwise.HingeEmbeddingLoss, pointwise.HingeLoss, pointwise.HuberLoss,
+             pointwise.ModifiedHuberLoss)
+
+
+def _inside(values: Array, domain: Interval) -> bool:
+    """Return whether values are certainly in their domain, in a microsecond or two for a block."""
+    if domain.ends_only or not values.size:
+        return bool(domain.holds(values).all())
+    if domain is REALS:
+        with np.errstate(over="ignore"):
+            return math.isfinite(np.add.reduce(values, axis=None))
+    low = np.minimum.reduce(values, axis=None)  # nan if there is one
+    high = np.maximum.reduce(values, axis=None)
+    return bool((low > domain.low if domain.open_low else low >= domain.low)
+                and high <= domain.high and high < math.inf)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Base of objectives and metrics: a loss, and checks of what a library hands over."""
+
+    loss: Loss
+    _labels: Interval | None = field(init=False, repr=False, compare=False)
+    _error: ClassVar[type[Exception]] = ValueError  # the library's own exception
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise TypeError("loss must be a loss of elements or of rows of scores, as LogLoss() "
+                            f"or CrossEntropyLoss(), got {self.loss!r}")
+        # a loss of rows looks at class numbers itself
+        labels = None if isinstance(self.loss, RowLoss) else self.loss._domains()[0]
+        object.__setattr__(self, "_labels", labels)
+
+    def _read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Array, Any]:
+        """Return checked arrays of shapes that the loss takes."""
+        y, p = np.asarray(y_true), np.asarray(y_pred)
+        w = None if sample_weight is None else np.asarray(sample_weight)
+        name = type(self.loss).__name__
+        if isinstance(self.loss, RowLoss):
+            if p.ndim != 2 or p.shape[1] < 2:
+                raise self._error(f"y_pred must have a column for each class, as {name} is a "
+                                  f"multiclass loss, but its shape is {p.shape}: tell the "
+                                  "library the number of classes")
+        elif p.ndim == 2 and p.shape != y.shape:
+            if p.shape[1] != 1:
+                raise self._error(f"y_pred must have one column, as {name} is no multiclass "
+                                  f"loss, but its shape is {p.shape} and that of y_true "
+                                  f"{y.shape}; CrossEntropyLoss is one")
+            p = p[:, 0]
+        if y.shape[:1] != p.shape[:1]:
+            raise self._error(f"y_true must have a label for each of the {len(p)} rows of y_pred, "
+                              f"but its shape is {y.shape}")
+        if w is not None:
+            if w.shape != p.shape[:1]:
+                raise self._error(f"sample_weight must have a weight for each of the {len(p)} "
+                                  f"rows, but its shape is {w.shape}")
+            if not isinstance(self.loss, RowLoss) and p.ndim == 2:
+                w = np.broadcast_to(w[:, None], p.shape)
+        self._check(y, w)
+        return y, p, w
+
+    def _check(self, y: Array, w: Any) -> None:
+        """Raise the library's exception for labels and weights outside their domains."""
+        for name, values, domain in (("y_true", y, self._labels), ("sample_weight", w, WEIGHTS)):
+            if values is not None and domain is not None and not _inside(values, domain):
+                try:
+                    check_values(name, values, domain)
+                except ValueError as error:
+                    raise self._error(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Objective(Adapter):
+    """A loss as an objective: weighted derivatives of each row, not reduced.
+
+    Parameters
+    ----------
+    loss : Loss
+        A loss of raw scores: pointwise, or `CrossEntropyLoss`. Its `reduction` does not matter.
+    hessian : {"exact", "xgboost", "lightgbm"}, default "exact"
+        For `CrossEntropyLoss`: p (1 - p) of each class; 2 p (1 - p), as XGBoost's softmax has it;
+        K / (K - 1) p (1 - p), as LightGBM's has it.
+    hess_floor : float > 0, default 1e-16
+        Least second derivative: for losses whose curvature falls below it, as log-cosh's far from
+        the label, or is negative, as focal loss' in places. Larger values mean smaller steps.
+
+    Notes
+    -----
+    Where a loss is straight (the tails of Huber's, hinge loss, the linear contrastive loss) its
+    second derivative is 0 and so says nothing about the step: there it is set to 1 (times the
+    weight) if there is a slope. Absolute, pinball and absolute percentage loss have 1 everywhere.
+    """
+
+    hessian: Hessian = "exact"
+    hess_floor: float = 1e-16
+    _sum: Loss = field(init=False, repr=False, compare=False)
+    _straight: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss._domains()[1].high == 1 or getattr(self.loss, "from_logits", True) is False:
+            cure = ("use from_logits=True" if hasattr(self.loss, "from_logits")
+                    else "use LogLoss(from_logits=True)")
+            raise ValueError(f"loss must take raw scores, which may be any number, but {self.loss} "
+                             f"takes probabilities: {cure}")
+        if self.hessian not in ("exact", "xgboost", "lightgbm"):
+            raise ValueError("hessian must be 'exact', 'xgboost' or 'lightgbm', got "
+                             f"{self.hessian!r}")
+        if self.hessian != "exact" and not isinstance(self.loss, RowLoss):
+            raise ValueError(f"hessian must be 'exact' but for CrossEntropyLoss, got "
+                             f"{self.hessian!r} with {self.loss}")
+        if not 0 < self.hess_floor < math.inf:
+            raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
+        object.__setattr__(self, "_sum", self.loss.replace(reduction="sum"))
+        object.__setattr__(self, "_straight", isinstance(self.loss, _STRAIGHT))
+
+    def _derivatives(self, y: Any, p: Array, w: Any, grad: Array, hess: Array) -> None:
+        """Write derivatives, the second ones at least at the floor."""
+        try:
+            if self.hessian == "lightgbm":
+                self._by_blocks(y, p, w, grad, hess)
+            else:
+                self._sum.grad_and_hess(y, p, w, out=(grad, hess))
+        except (TypeError, ValueError) as error:  # a class that does not exist, say
+            raise self._error(str(error)) from None
+        if self._straight:
+            one = 1.0 if w is None else w
+            if isinstance(self.loss, _KINKED):
+                hess[...] = one
+            else:
+                np.copyto(hess, one, where=(hess == 0) & (grad != 0))
+        elif self.hessian == "xgboost":
+            hess *= 2
+        np.maximum(hess, self.hess_floor, out=hess)
+
+    def _by_blocks(self, y: Any, p: Array, w: Any, grad: Array, hess: Array) -> None:
+        """Write derivatives, the second ones scaled before they are rounded, as LightGBM does."""
+        rows, classes = max(1, 2**18 // p.shape[1]), p.shape[1]
+        scratch = np.empty_like(p[:rows], dtype=np.float64)
+        for start in range(0, len(p), rows):
+            part = slice(start, start + rows)
+            exact = scratch[:len(p[part])]
+            try:
+                self._sum.grad_and_hess(y[part], p[part], None if w is None else w[part],
+                                        out=(grad[part], exact))
+            except ValueError:
+                self._sum.value(y, p, w)  # raises with the number of the row in all rows
+                raise
+            np.multiply(exact, classes / (classes - 1), out=hess[part], casting="same_kind")
+
+    def _float32(self, y: Any, p: Any, w: Any) -> tuple[Array, Array]:
+        """Return checked derivatives as float32, in the layout of the predictions."""
+        shape = np.shape(p)
+        y, p, w = self._read(y, p, w)
+        grad, hess = np.empty_like(p, dtype=np.float32), np.empty_like(p, dtype=np.float32)
+        self._derivatives(y, p, w, grad, hess)
+        return grad.reshape(shape), hess.reshape(shape)
+
+    def init_score(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """Return the best constant score, where boosting may start.
+
+        The libraries start there for their own objectives, and at 0 for those of others.
+
+        Parameters
+        ----------
+        y_true : array_like (n,)
+            Labels. For `CrossEntropyLoss` class numbers from 0, of which the largest gives the
+            number of classes, or targets (n, K).
+        sample_weight : array_like (n,), optional
+            Weights.
+
+        Returns
+        -------
+        float, or ndarray (K,) for `CrossEntropyLoss`
+            Where the best score is infinite, as the logit of one class alone, one whose
+            probability differs from 1 by 1e-15.
+
+        Raises
+        ------
+        The library's exception, or ValueError
+            If there are no labels, or they or the weights are out of their domain.
+        """
+        y = np.asarray(y_true)
+        w = None if sample_weight is None else np.asarray(sample_weight)
+        if not y.size:
+            raise self._error("y_true must hold labels, got none")
+        if not isinstance(self.loss, RowLoss):
+            y, _, w = self._read(y, y, w)
+            known = _closed_form(self.loss, y.astype(float), w)
+            return _root(self._sum, y, w) if known is None else float(known)
+        classes = y.shape[1] if y.ndim == 2 else int(
+            np.max(y, where=y != getattr(self.loss, "ignore_index", None), initial=1)) + 1
+        y, p, w = self._read(y, np.zeros((len(y), classes)), w)
+        grad, hess = np.empty_like(p), np.empty_like(p)
+        self._derivatives(y, p, w, grad, hess)
+        # with scores 0: hess is T (1 - 1/K) / K, grad T / K - t
+        per_class = hess[:, 0].sum() / (1 - 1 / p.shape[1])
+        if self.hessian != "exact":
+            per_class /= 2.0 if self.hessian == "xgboost" else p.shape[1] / (p.shape[1] - 1)
+        shares = (per_class - grad.sum(axis=0)) / (per_class * p.shape[1])
+        return np.log(np.maximum(shares, 1e-15))
+
+
+@dataclass(frozen=True)
+class Metric(Adapter):
+    """A loss as a metric: its mean, weighted if there are weights; less is better.
+
+    Parameters
+    ----------
+    loss : Loss
+        A loss of what the library hands to a metric: raw scores if the objective is one of
+        these. Its `reduction` does not matter.
+    """
+
+    _mean: Loss = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_mean", self.loss.replace(reduction="mean"))
+
+    @property
+    def name(self) -> str:
+        """The loss's name in logs."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self.loss).__name__).lower()
+
+    def _value(self, y: Any, p: Any, w: Any) -> float:
+        try:
+            return float(self._mean.value(*self._read(y, p, w)))
+        except (TypeError, ValueError) as error:
+            raise self._error(str(error)) from None
+
+
+# ---- the best constant ------------------------------------------------------------------
+
+
+def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
+    """Return the best constant prediction if there is a formula for it, else None."""
+    if isinstance(loss, (pointwise.AbsoluteLoss, pointwise.PinballLoss)):
+        level = getattr(loss, "quantile", 0.5)
+        return np.quantile(y, level, weights=w, method="inverted_cdf")
+    if isinstance(loss, pointwise.SquaredLogLoss):
+        return np.expm1(np.average(np.log1p(y), weights=w))
+    if isinstance(loss, (pointwise.SquaredLoss, pointwise.TweedieDevianceLoss)):
+        return np.average(y, weights=w)
+    if isinstance(loss, (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)):
+        mean = np.average(y, weights=w)
+        return math.log(max(mean, 1e-15)) if getattr(loss, "log_input", True) else mean
+    return None
+
+
+def _root(loss: Loss, y: Any, w: Any) -> float:
+    """Return where the slope of a loss by one prediction for all labels is 0.
+
+    Newton's steps in a bracket; where one would leave it, and every third time, it is halved.
+    """
+    def slope(c: float) -> tuple[float, float]:
+        grad, hess = loss.grad_and_hess(y, np.broadcast_to(c, y.shape), w)
+        return float(grad.sum()), float(hess.sum())
+
+    first = slope(0.0)[0]
+    if first == 0:
+        return 0.0
+    toward = -math.copysign(1.0, first)
+    near, far = 0.0, toward
+    while (g := slope(far)[0]) * first > 0:
+        if abs(g) <= 1e-15 * abs(first):
+            return far  # no finite one
+        near, far = far, 2 * far
+    c = far
+    for turn in range(200):
+        g, h = slope(c)
+        if g == 0:
+            break
+        near, far = (c, far) if g * first > 0 else (near, c)
+        step = c - g / h if h > 0 and turn % 3 < 2 else math.nan
+        before, c = c, step if min(near, far) < step < max(near, far) else (near + far) / 2
+        if abs(c - before) <= 4e-16 * abs(c):
+            break
+    return c

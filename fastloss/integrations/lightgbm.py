@@ -1,0 +1,122 @@
+"""Losses as objectives and metrics of LightGBM.
+
+One object serves ``LGBMRegressor(objective=...)`` and ``train({"objective": ...}, ...)``. LightGBM
+boosts from 0 with an objective of one's own; to start elsewhere, give `init_score` filled with
+`Objective.init_score` to ``fit`` or to the ``Dataset`` and add it to what the model predicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastloss.integrations import _boosting
+
+try:
+    from lightgbm import Dataset
+    from lightgbm.basic import LightGBMError
+except (ImportError, OSError) as error:  # OSError: installed without its libgomp
+    raise ImportError(
+        'fastloss.integrations.lightgbm needs LightGBM: pip install "fastloss[lightgbm]"'
+    ) from error
+
+if TYPE_CHECKING:
+    from fastloss._base import Loss
+
+__all__ = ["Metric", "Objective", "metric", "objective"]
+
+
+def _arguments(y_true: Any, y_pred: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Return labels, predictions and weights, of a call by either of the two interfaces."""
+    if not isinstance(y_pred, Dataset):
+        return y_true, y_pred, weight
+    return y_pred.get_label(), y_true, y_pred.get_weight()
+
+
+@dataclass(frozen=True)
+class Objective(_boosting.Objective):  # noqa: D101
+    __doc__ = _boosting.Objective.__doc__
+    _error = LightGBMError
+
+    # LightGBM counts these parameters: with three, it hands over the weights
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
+        """Return gradient and hessian, float32 in the Fortran order that LightGBM reads.
+
+        Called by LightGBM as ``(y_true, y_pred, weight)`` or as ``(y_pred, dataset)``.
+        """
+        return self._float32(*_arguments(y_true, y_pred, sample_weight))
+
+
+@dataclass(frozen=True)
+class Metric(_boosting.Metric):  # noqa: D101
+    __doc__ = _boosting.Metric.__doc__
+    _error = LightGBMError
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> tuple[str, float, bool]:
+        """Return name, mean loss, and that more is not better."""
+        return self.name, self._value(*_arguments(y_true, y_pred, sample_weight)), False
+
+
+def objective(
+    loss: Loss, *, hessian: _boosting.Hessian = "exact", hess_floor: float = 1e-16
+) -> Objective:
+    """Return a loss as an objective of LightGBM.
+
+    Parameters
+    ----------
+    loss, hessian, hess_floor
+        See `Objective`.
+
+    Returns
+    -------
+    Objective
+        For ``LGBMRegressor(objective=...)``, ``LGBMClassifier(objective=...)``, and
+        ``lightgbm.train({"objective": ...}, ...)``. Can be pickled and compared. Its `init_score`
+        gives the best constant score. Labels and weights outside the loss's domain raise
+        ``lightgbm.basic.LightGBMError`` before the first tree.
+
+    Raises
+    ------
+    TypeError
+        If `loss` is no loss of elements or of rows of scores.
+    ValueError
+        If it takes probabilities, or a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from lightgbm import LGBMRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastloss import ExpectileLoss
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> expectile = objective(ExpectileLoss(level=0.9))
+    >>> start = expectile.init_score(y)
+    >>> model = LGBMRegressor(n_estimators=20, objective=expectile, n_jobs=1, verbose=-1)
+    >>> predicted = start + model.fit(X, y, init_score=np.full(len(y), start)).predict(X)
+    >>> print(f"{start:.1f} {(y < predicted).mean():.2f}")
+    204.6 0.81
+    """
+    return Objective(loss, hessian, hess_floor)
+
+
+def metric(loss: Loss) -> Metric:
+    """Return a loss as a metric of LightGBM: its mean, or weighted mean.
+
+    Parameters
+    ----------
+    loss : Loss
+        A loss of raw scores, beside an objective of this module; beside one of LightGBM's own, of
+        what that predicts, as `LogLoss()` for probabilities.
+
+    Returns
+    -------
+    Metric
+        For ``fit(..., eval_metric=...)`` and ``lightgbm.train(..., feval=...)``.
+
+    Raises
+    ------
+    TypeError
+        If `loss` is no loss of elements or of rows of scores.
+    """
+    return Metric(loss)
