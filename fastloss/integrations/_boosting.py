@@ -24,8 +24,7 @@ Hessian = Literal["exact", "xgboost", "lightgbm"]
 _KINKED = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.AbsolutePercentageLoss)
 # straight for some predictions
 _STRAIGHT = (*_KINKED, pointwise.ContrastiveLoss, pointwise.EpsilonInsensitiveLoss,
-             pointwise.HingeEmbeddingLoss, pointwise.HingeLoss, pointwise.HuberLoss,
-             pointwise.ModifiedHuberLoss)
+             pointwise.HingeLoss, pointwise.HuberLoss, pointwise.ModifiedHuberLoss)
 
 
 def _inside(values: Array, domain: Interval) -> bool:
@@ -129,6 +128,12 @@ class Objective(Adapter):
                     else "use LogLoss(from_logits=True)")
             raise ValueError(f"loss must take raw scores, which may be any number, but {self.loss} "
                              f"takes probabilities: {cure}")
+        # as two terms of a distance >= 0; of any score the first falls without end
+        if (isinstance(self.loss, pointwise.HingeEmbeddingLoss)
+                or getattr(self.loss, "form", "") == "linear"
+                and getattr(self.loss, "pos_margin", None) is None):
+            raise ValueError(f"loss must have a least value over raw scores, but {self.loss} has "
+                             'none: use ContrastiveLoss(form="linear", pos_margin=0.0)')
         if self.hessian not in ("exact", "xgboost", "lightgbm"):
             raise ValueError("hessian must be 'exact', 'xgboost' or 'lightgbm', got "
                              f"{self.hessian!r}")
@@ -289,7 +294,7 @@ def _root(loss: Loss, y: Any, w: Any) -> float:
     toward = -math.copysign(1.0, first)
     near, far = 0.0, toward
     while (g := slope(far)[0]) * first > 0:
-        if abs(g) <= 1e-15 * abs(first):
+        if abs(g) <= 1e-15 * abs(first) or abs(far) > 1e300:
             return far  # no finite one
         near, far = far, 2 * far
     c = far
