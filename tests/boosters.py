@@ -31,11 +31,12 @@ def digits():
 
 
 def pairs(n=2000):
-    """Features |a - b| of pairs of digits, and whether the two are the same digit."""
+    """Features |a - b| of pairs of digits, and whether the two are the same digit, as half are."""
     x, y = load_digits(return_X_y=True)
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, len(y), (2, n))
-    b = np.where(rng.random(n) < 0.4, rng.permuted(np.argsort(y))[b], b)
+    same = np.array([rng.choice(np.flatnonzero(y == label)) for label in y[a]])
+    b = np.where(rng.random(n) < 0.45, same, b)
     return np.abs(x[a] - x[b]), (y[a] == y[b]).astype(float)
 
 
@@ -45,11 +46,18 @@ def scaled_diabetes():
     return x, (y - mean) / sd, x_test, (y_test - mean) / sd, w
 
 
+def spoiled_diabetes():
+    """A tenth of the training labels is far too large."""
+    x, y, x_test, y_test, w = scaled_diabetes()
+    return x, np.where(np.arange(len(y)) % 10 == 0, y + 20, y), x_test, y_test, w
+
+
 # losses that the libraries lack: (loss, options of the objective, data)
 NEW = {
-    "contrastive": (fl.ContrastiveLoss(margin=1.0), {}, pairs),
+    # without pos_margin it would be the squared error against 1 - y for all scores below 1
+    "contrastive": (fl.ContrastiveLoss(margin=1.0, pos_margin=0.25), {}, pairs),
     "focal": (fl.FocalLoss(), {"hess_floor": 1e-3}, cancer),
-    "log-cosh": (fl.LogCoshLoss(), {"hess_floor": 0.1}, scaled_diabetes),
+    "log-cosh": (fl.LogCoshLoss(), {"hess_floor": 0.1}, spoiled_diabetes),
     "expectile": (fl.ExpectileLoss(level=0.9), {}, scaled_diabetes),
 }
 
@@ -72,7 +80,8 @@ def losses_of_scores():
         if (isinstance(kind, type) and issubclass(kind, Loss) and kind is not Loss
                 and not issubclass(kind, fl.CrossEntropyLoss)):
             found += [kind(from_logits=True) if name == "LogLoss" else kind()]
-    found += [fl.ContrastiveLoss(form="linear", pos_margin=0.25), fl.EpsilonInsensitiveLoss(squared=True),
+    found += [fl.ContrastiveLoss(form="linear", pos_margin=0.25),
+              fl.EpsilonInsensitiveLoss(squared=True),
               fl.LogLoss(from_logits=True, pos_weight=3.0, label_smoothing=0.1),
               fl.PinballLoss(quantile=0.9), fl.TweedieDevianceLoss(power=1.5),
               fl.HuberLoss(delta=0.25), fl.HingeLoss(labels=(-1, 1)),

@@ -129,9 +129,9 @@ class Objective(Adapter):
             raise ValueError(f"loss must take raw scores, which may be any number, but {self.loss} "
                              f"takes probabilities: {cure}")
         # as two terms of a distance >= 0; of any score the first falls without end
-        if (isinstance(self.loss, pointwise.HingeEmbeddingLoss)
-                or getattr(self.loss, "form", "") == "linear"
-                and getattr(self.loss, "pos_margin", None) is None):
+        linear = getattr(self.loss, "form", "") == "linear"
+        if isinstance(self.loss, pointwise.HingeEmbeddingLoss) or (
+                linear and getattr(self.loss, "pos_margin", None) is None):
             raise ValueError(f"loss must have a least value over raw scores, but {self.loss} has "
                              'none: use ContrastiveLoss(form="linear", pos_margin=0.0)')
         if self.hessian not in ("exact", "xgboost", "lightgbm"):
