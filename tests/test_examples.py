@@ -1,0 +1,74 @@
+"""Every script in examples/ runs as it is, and prints what it is there to show."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastloss
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def numbers(line):
+    return [float(x) for x in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])", line)]
+
+
+def xgboost_objective(lines):
+    low, half, high = map(numbers, lines[1:])
+    for level, _, ours, theirs, _ in (low, high):
+        assert level in (0.1, 0.9)
+        assert ours < 0.7 * theirs
+    assert half[2] == pytest.approx(half[3], rel=0.05)      # it is the squared error
+    assert low[4] < half[4] < high[4]
+
+
+def lightgbm_objective(lines):
+    (log_loss, _), (focal, precision) = map(numbers, lines[1:3])
+    assert focal < 0.9 * log_loss
+    assert precision > 0.85
+    assert numbers(lines[3]) == [0.0]
+
+
+def catboost_objective(lines):
+    squares, log_cosh = (numbers(line)[0] for line in lines[1:])
+    assert log_cosh < 0.5 * squares
+
+
+def record_linkage(lines):
+    constant, pixels, booster = map(numbers, lines[1:])
+    assert booster[0] < 0.4 * constant[0]
+    assert booster[1] > 0.96 > pixels[0] > 0.8
+    assert booster[2] > 92
+
+
+# the library that a script needs, and what is to be true of its output
+CHECKS = {
+    "catboost_objective": ("catboost", catboost_objective),
+    "lightgbm_objective": ("lightgbm", lightgbm_objective),
+    "record_linkage": ("xgboost", record_linkage),
+    "xgboost_objective": ("xgboost", xgboost_objective),
+}
+
+
+def test_every_example_is_checked():
+    assert sorted(CHECKS) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_example(name, tmp_path):
+    library, check = CHECKS[name]
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    package = str(Path(fastloss.__file__).resolve().parents[1])
+    paths = [package, os.environ.get("PYTHONPATH", "")]
+    run = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"], cwd=tmp_path, text=True,
+        capture_output=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))})
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    check(run.stdout.splitlines())
+    assert not list(tmp_path.iterdir()), "it leaves files behind"
