@@ -1,6 +1,8 @@
 """Losses as objectives and metrics of XGBoost, beside its own."""
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +153,13 @@ def test_several_targets():
     model = xgb.XGBRegressor(**options, objective=objective(fl.ExpectileLoss())).fit(x, y)
     np.testing.assert_allclose(model.predict(x_test), built_in.predict(x_test), rtol=1e-4,
                                atol=1e-3)
+
+
+def test_readme_prints_what_it_says(capsys):
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    code, printed = re.search(
+        r"^## In boosters\n\n```python\n(.*?)```\n\n```\n(.*?)```", text, re.M | re.S).groups()
+    exec(code, {})
+    shown, found = ([float(x) for x in out.split()] for out in (printed, capsys.readouterr().out))
+    assert found == pytest.approx(shown, rel=0.02)      # of other versions of XGBoost too
+    assert shown[1] < 0.7 * shown[0]

@@ -143,7 +143,7 @@ def objective(loss: Loss, *, hess_floor: float = 1e-16) -> Objective | Multiclas
     ...                           allow_writing_files=False)
     >>> predicted = model.fit(data).predict(data)
     >>> print(f"{(y < predicted).mean():.1f}")
-    0.8
+    0.7
     """
     adapter = MulticlassObjective if isinstance(loss, CrossEntropyLoss) else Objective
     return adapter(loss, hess_floor=hess_floor)
