@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boosters import LOGITS, NEW, cancer, diabetes, digits, new_loss
+from scipy.special import expit
 from sklearn.base import clone
 
 import fastloss as fl
@@ -56,6 +57,28 @@ def test_equal_to_the_built_in_objective(name, weighted):
     if weighted:
         plain = kind(**OPTIONS, **ours, objective=objective(loss, **options)).fit(x, y)
         assert np.abs(raw(plain, x_test) - expected).max() > 0.01 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_started_where_the_library_starts(weighted):
+    x, y, x_test, _, w = cancer()
+    w = w if weighted else None
+    start = objective(LOGITS).init_score(y, w)
+    built_in = xgb.XGBClassifier(**OPTIONS).fit(x, y, sample_weight=w)
+    for options, margins in (({"base_score": expit(start)}, None),
+                             ({}, np.full(len(y), start))):
+        model = xgb.XGBClassifier(**OPTIONS, **options, objective=objective(LOGITS)).fit(
+            x, y, sample_weight=w, base_margin=margins)
+        test = xgb.DMatrix(x_test, base_margin=None if margins is None else margins[:len(x_test)])
+        np.testing.assert_allclose(model.get_booster().predict(test, output_margin=True),
+                                   raw(built_in, x_test), rtol=1e-4)
+    x, y, x_test, _, w = diabetes()
+    w = w if weighted else None
+    start = objective(fl.ExpectileLoss()).init_score(y, w)
+    model = xgb.XGBRegressor(**OPTIONS, base_score=start, objective=objective(fl.ExpectileLoss()))
+    np.testing.assert_allclose(
+        model.fit(x, y, sample_weight=w).predict(x_test),
+        xgb.XGBRegressor(**OPTIONS).fit(x, y, sample_weight=w).predict(x_test), rtol=1e-4)
 
 
 def test_both_interfaces_train_the_same_model():

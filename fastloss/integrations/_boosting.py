@@ -252,7 +252,8 @@ class Metric(Adapter):
     @property
     def name(self) -> str:
         """The loss's name in logs."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self.loss).__name__).lower()
+        words = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+        return re.sub(words, "_", type(self.loss).__name__).lower()
 
     def _value(self, y: Any, p: Any, w: Any) -> float:
         try:

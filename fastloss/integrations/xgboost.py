@@ -1,8 +1,8 @@
 """Losses as objectives and metrics of XGBoost.
 
-One object serves ``XGBRegressor(objective=...)`` and ``train(..., obj=...)``. XGBoost boosts from
-`base_score`, which for an objective of one's own is best set to `Objective.init_score`; where its
-estimator transforms it (`XGBClassifier`), give `base_margin` instead.
+One object serves ``XGBRegressor(objective=...)`` and ``train(..., obj=...)``. XGBoost starts at
+`base_score`, which it estimates for its own objectives alone: give `Objective.init_score`.
+``XGBClassifier`` wants that as a probability, or as `base_margin` in ``fit`` and in prediction.
 """
 
 from __future__ import annotations
