@@ -53,7 +53,7 @@ MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__p
            *(f"embedding.{module.name}" for module in iter_modules(embedding.__path__)
              if not module.name.startswith("_")),
            "plot", "rowwise", "metrics._regression", "metrics._deviances",
-           "metrics._classification", "integrations.sklearn",
+           "metrics._classification", "integrations.sklearn", "integrations.scipy",
            *(f"integrations.{library}" for library in BOOSTERS)]
 
 
