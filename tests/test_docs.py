@@ -48,19 +48,19 @@ def test_readme_trains_as_the_command_does():
             == [(p.name, p.kind, p.default) for p in package])
 
 
-BOOSTERS = ("xgboost", "lightgbm", "catboost")
+LIBRARIES = ("xgboost", "lightgbm", "catboost", "torch")
 MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)),
            *(f"embedding.{module.name}" for module in iter_modules(embedding.__path__)
              if not module.name.startswith("_")),
            "plot", "rowwise", "metrics._regression", "metrics._deviances",
            "metrics._classification", "integrations.sklearn", "integrations.scipy",
-           *(f"integrations.{library}" for library in BOOSTERS)]
+           *(f"integrations.{library}" for library in LIBRARIES)]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_docstring_examples(module):
     library = module.removeprefix("integrations.")
-    if library in BOOSTERS:
+    if library in LIBRARIES:
         pytest.importorskip(library, reason=f"{library} is not installed")
     module = importlib.import_module(f"fastloss.{module}")
     failures = ""

@@ -208,8 +208,10 @@ class _Eager(torch.autograd.Function):
                                         ctx.n_grads), *output[1:])
 
     @staticmethod
-    def backward(ctx: Any, outer: torch.Tensor, *_: None) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, outer: torch.Tensor | None, *_: None) -> tuple[torch.Tensor | None, ...]:
         tensors, n = ctx.saved_tensors, ctx.n_grads
+        if outer is None:
+            return (None,) * (5 + ctx.n_rows + len(tensors) // 2 - n)
         pairs = zip(tensors[len(tensors) // 2 :], tensors[: len(tensors) // 2], strict=True)
         if torch.is_grad_enabled():     # create_graph=True
             slopes = [_Spread.apply(outer, stored, by) for stored, by in pairs]
