@@ -1,0 +1,126 @@
+"""Times of the adapters beside what they stand in for: ``python -m bench.adapters``.
+
+The calls of one case take turns, and each number is a median, so that what else runs on the
+machine disturbs all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import fastloss as fl
+
+Calls = dict[str, Callable[[], Any]]
+ROUNDS = 15
+
+
+def medians(calls: Calls, rounds: int) -> dict[str, float]:
+    """Return the median time of each call, in milliseconds."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):      # the first is not counted
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def of_scipy(quick: bool) -> Iterator[tuple[str, Calls]]:
+    """Yield value and gradient of logistic regression, beside scikit-learn's solvers' own loss."""
+    from scipy import sparse
+    from sklearn._loss import HalfBinomialLoss
+    from sklearn.linear_model._linear_loss import LinearModelLoss
+
+    from fastloss.integrations.scipy import objective
+
+    rng = np.random.default_rng(0)
+    loss = fl.LogLoss(from_logits=True)
+    theirs = LinearModelLoss(HalfBinomialLoss(), fit_intercept=True)
+    threads = fl.get_num_threads()
+
+    def whole(x: Any, y: Any, w: Any) -> tuple[float, Any]:
+        value, slopes = loss.value_and_grad(y, x @ w[:-1] + w[-1])
+        return value, np.append(x.T @ slopes, slopes.sum())
+
+    for n, d in [(2000, 20)] if quick else [(2000, 20), (200_000, 50), (20_000, 500)]:
+        dense = rng.normal(size=(n, d))
+        y = (rng.random(n) < 0.5).astype(float)
+        few = sparse.random_array((n, d), density=0.1, format="csr", rng=rng)
+        w = rng.normal(size=d + 1) / 10
+        for name, x in (("dense", dense), ("CSR, 10 % filled", few)):
+            f = objective(loss, x, y)
+            yield f"logistic regression, {n} × {d}, {name}", {
+                "fastloss": partial(f, w),
+                "whole matrices": partial(whole, x, y, w),
+                "scikit-learn": partial(theirs.loss_gradient, w, x, y, n_threads=threads)}
+
+
+def of_torch(quick: bool) -> Iterator[tuple[str, Calls]]:
+    """Yield forward and backward pass of losses, beside torch's own or ones written in torch."""
+    import torch
+    from torch.nn import functional
+
+    from fastloss.integrations.torch import Criterion
+
+    torch.set_num_threads(fl.get_num_threads())
+
+    def train(loss: Callable[[Any, Any], Any], x: Any, y: Any) -> None:
+        x.grad = None
+        loss(x, y).backward()
+
+    def sup_con(x: Any, labels: Any) -> Any:
+        z = functional.normalize(x)
+        own = torch.eye(len(x), dtype=torch.bool)
+        products = (z @ z.T / 0.1).masked_fill(own, -torch.inf)
+        same = (labels[:, None] == labels) & ~own
+        logs = products - products.logsumexp(1, keepdim=True)
+        count = same.sum(1)
+        return -(logs.masked_fill(~same, 0).sum(1)[count > 0] / count[count > 0]).mean()
+
+    log, cross = Criterion(fl.LogLoss(from_logits=True)), Criterion(fl.CrossEntropyLoss())
+    embedding = Criterion(fl.SupConLoss(temperature=0.1))
+    for n in (1000,) if quick else (1000, 100_000, 1_000_000):
+        x, y = torch.randn(n, requires_grad=True), (torch.rand(n) < 0.5).float()
+        yield f"log loss of logits, {n}", {
+            "fastloss": partial(train, log, x, y),
+            "torch": partial(train, functional.binary_cross_entropy_with_logits, x, y)}
+    for n, classes in ((128, 10),) if quick else ((128, 10), (4096, 1000)):
+        x, y = torch.randn(n, classes, requires_grad=True), torch.randint(0, classes, (n,))
+        yield f"cross entropy, {n} × {classes}", {
+            "fastloss": partial(train, cross, x, y),
+            "torch": partial(train, functional.cross_entropy, x, y)}
+    for n, d in ((64, 16),) if quick else ((256, 64), (2048, 128)):
+        x, y = torch.randn(n, d, requires_grad=True), torch.randint(0, n // 4, (n,))
+        yield f"SupCon, {n} × {d}", {
+            "fastloss": partial(train, embedding, x, y),
+            "torch": partial(train, sup_con, x, y)}
+
+
+ADAPTERS = {"scipy": of_scipy, "torch": of_torch}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print a line for each case."""
+    parser = argparse.ArgumentParser(prog="python -m bench.adapters", description=__doc__)
+    parser.add_argument("adapters", nargs="*", choices=[*ADAPTERS, []], metavar="ADAPTER",
+                        help=f"which: {', '.join(ADAPTERS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small data, to see that it works")
+    arguments = parser.parse_args(argv)
+    for name in arguments.adapters or ADAPTERS:
+        for case, calls in ADAPTERS[name](arguments.quick):
+            found = medians(calls, 3 if arguments.quick else ROUNDS)
+            ours, *others = found.items()
+            print(f"{case}: {ours[0]} {ours[1]:.3g} ms; " + ", ".join(
+                f"{peer} {each / ours[1]:.2g} ×" for peer, each in others))
+
+
+if __name__ == "__main__":
+    main()
