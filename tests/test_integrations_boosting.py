@@ -9,7 +9,7 @@ from boosters import LOGITS, labels_of, losses_of_scores, straight
 from scipy.special import expit, softmax
 
 import fastloss as fl
-from fastloss.integrations._boosting import Metric, Objective
+from fastloss.integrations._boosting import Metric, Objective, _root
 
 LOSSES = losses_of_scores()
 
@@ -78,6 +78,26 @@ def test_init_score_of_one_class_is_finite(loss):
     high, low = (Objective(loss).init_score(np.full(5, label)) for label in (1.0, 0.0))
     assert 15 < high < 80
     assert -80 < low < -15
+
+
+class Counting:
+    """A loss that counts its calls, or one that falls without end."""
+
+    def __init__(self, loss=None):
+        self.loss, self.calls = loss, 0
+
+    def grad_and_hess(self, y, p, w):
+        self.calls += 1
+        if self.loss is None:
+            return np.full(y.shape, -1.0), np.zeros(y.shape)
+        return self.loss.grad_and_hess(y, p, w)
+
+
+def test_the_best_constant_takes_newtons_steps_and_ends():
+    loss = Counting(LOGITS.replace(reduction="sum"))
+    assert _root(loss, labels_of(LOGITS), None) == Objective(LOGITS).init_score(labels_of(LOGITS))
+    assert loss.calls < 15
+    assert _root(Counting(), np.zeros(3), None) > 1e300
 
 
 @pytest.mark.parametrize("hessian", ["exact", "xgboost", "lightgbm"])

@@ -133,6 +133,7 @@ def test_pickles():
         thing = objective(loss, hess_floor=0.5)
         assert pickle.loads(pickle.dumps(thing)) == thing
         assert isinstance(thing, MulticlassObjective) == (loss is not LOGITS)
+        assert thing.no_jit and metric(loss).no_jit     # nothing for Numba to compile
     assert pickle.loads(pickle.dumps(metric(LOGITS))) == metric(LOGITS)
     x, y, x_test, _, _ = cancer()
     model = cb.CatBoostClassifier(**custom(LOGITS)).fit(x, y)
@@ -170,6 +171,8 @@ def test_refusals_come_before_the_first_tree():
         metric(fl.CrossEntropyLoss()).evaluate((np.zeros(3),), np.zeros(3), None)
     with pytest.raises(CatBoostError, match="class numbers from 0 to 2"):
         metric(fl.CrossEntropyLoss()).evaluate((np.zeros(3),) * 3, np.full(3, 5.0), None)
+    with pytest.raises(CatBoostError, match="y_true must hold labels.*index 2"):
+        objective(LOGITS).calc_ders_range(np.zeros(3), np.array([0.0, 1.0, 2.0]), None)
     with pytest.raises(CatBoostError, match="sample_weight"):
         objective(LOGITS).calc_ders_range(np.zeros(3), np.zeros(3), np.ones(2))
     with pytest.raises(CatBoostError, match="y_true must hold labels"):
