@@ -171,7 +171,7 @@ def test_refusals_come_before_the_first_tree():
         metric(fl.CrossEntropyLoss()).evaluate((np.zeros(3),), np.zeros(3), None)
     with pytest.raises(CatBoostError, match="class numbers from 0 to 2"):
         metric(fl.CrossEntropyLoss()).evaluate((np.zeros(3),) * 3, np.full(3, 5.0), None)
-    with pytest.raises(CatBoostError, match="y_true must hold labels.*index 2"):
+    with pytest.raises(CatBoostError, match=r"y_true must hold labels.*index 2"):
         objective(LOGITS).calc_ders_range(np.zeros(3), np.array([0.0, 1.0, 2.0]), None)
     with pytest.raises(CatBoostError, match="sample_weight"):
         objective(LOGITS).calc_ders_range(np.zeros(3), np.zeros(3), np.ones(2))

@@ -283,7 +283,8 @@ def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
 def _root(loss: Loss, y: Any, w: Any) -> float:
     """Return where the slope of a loss by one prediction for all labels is 0.
 
-    Newton's steps in a bracket; where one would leave it, and every third time, it is halved.
+    Newton's steps in a bracket; where one would leave it, or is not half the last one, the bracket
+    is halved.
     """
     def slope(c: float) -> tuple[float, float]:
         grad, hess = loss.grad_and_hess(y, np.broadcast_to(c, y.shape), w)
@@ -298,14 +299,18 @@ def _root(loss: Loss, y: Any, w: Any) -> float:
         if abs(g) <= 1e-15 * abs(first) or abs(far) > 1e300:
             return far  # no finite one
         near, far = far, 2 * far
-    c = far
-    for turn in range(200):
+    c, move = far, far - near
+    for _ in range(200):
         g, h = slope(c)
         if g == 0:
             break
         near, far = (c, far) if g * first > 0 else (near, c)
-        step = c - g / h if h > 0 and turn % 3 < 2 else math.nan
-        before, c = c, step if min(near, far) < step < max(near, far) else (near + far) / 2
-        if abs(c - before) <= 4e-16 * abs(c):
+        step = c - g / h if h > 0 else math.nan
+        if abs(step - c) <= 1e-15 * abs(c):
+            break
+        if not min(near, far) < step < max(near, far) or abs(step - c) > abs(move) / 2:
+            step = (near + far) / 2
+        move, c = step - c, step
+        if abs(far - near) <= 4e-16 * abs(c):
             break
     return c
