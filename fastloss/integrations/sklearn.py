@@ -1,4 +1,4 @@
-"""Scorers for scikit-learn's model selection."""
+"""Scorers for scikit-learn's model selection, and losses for its gradient boosting."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 from fastloss import metrics
 
 try:
+    import sklearn
     from sklearn.metrics import make_scorer
 except ImportError as error:
     raise ImportError(
         'fastloss.integrations.sklearn needs scikit-learn: pip install "fastloss[sklearn]"'
     ) from error
 
-__all__ = ["scorer"]
+__all__ = ["hist_gradient_boosting_loss", "scorer"]
+
+# versions whose private interface of losses is known
+_BOOSTING = ("1.9",)
 
 _PROBABILITIES = {"log_loss", "brier_score_loss", "d2_log_loss_score"}
 _DECISIONS = {"hinge_loss"}
@@ -65,3 +69,57 @@ def scorer(name: str, **kwargs: Any) -> Any:
                 else "decision_function" if function in _DECISIONS else "predict")
     return make_scorer(getattr(metrics, function), response_method=response,
                        greater_is_better=function.endswith("_score"), **kwargs)
+
+
+def hist_gradient_boosting_loss(loss: Any) -> Any:
+    """Return a loss for `HistGradientBoostingRegressor` or `HistGradientBoostingClassifier`.
+
+    Experimental: ``HistGradientBoostingRegressor(loss=...)`` takes such objects, but scikit-learn
+    does not promise to. Two classes only.
+
+    Parameters
+    ----------
+    loss : Loss
+        For regressors: `SquaredLoss`, `ExpectileLoss`, `AbsoluteLoss`, `PinballLoss`,
+        `EpsilonInsensitiveLoss`, `HuberLoss`, `PseudoHuberLoss`, `LogCoshLoss`; `PoissonLoss`,
+        `GammaLoss` and `TweedieLoss`, whose predictions are means. For classifiers: `LogLoss` and
+        `FocalLoss`. `LogLoss` needs ``from_logits=True``; the reduction does not matter.
+
+    Returns
+    -------
+    sklearn._loss.BaseLoss
+        Picklable.
+
+    Raises
+    ------
+    TypeError
+        If `loss` is another one.
+    ValueError
+        If its predictions are no scores or logarithms; in `fit`, if a target is out of its range.
+    NotImplementedError
+        If the version of scikit-learn is not one this was tested with.
+
+    Notes
+    -----
+    Where a loss has no curvature far from the target (from `AbsoluteLoss` to `LogCoshLoss` above)
+    second derivatives are replaced by 1, and leaves then get the constant that is best for their
+    samples. Those of the focal loss, which is not convex, are taken without their sign; its
+    ``predict_proba`` is the inverse logit of the scores, which are not calibrated.
+
+    Examples
+    --------
+    >>> from fastloss import ExpectileLoss
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.ensemble import HistGradientBoostingRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> loss = hist_gradient_boosting_loss(ExpectileLoss(level=0.9))
+    >>> model = HistGradientBoostingRegressor(loss=loss, max_iter=20).fit(X, y)
+    >>> bool((y < model.predict(X)).mean() > 0.7)
+    True
+    """
+    if not sklearn.__version__.startswith(tuple(f"{version}." for version in _BOOSTING)):
+        raise NotImplementedError(
+            "hist_gradient_boosting_loss uses a private interface of scikit-learn and is tested "
+            f"with {', '.join(_BOOSTING)} only; this is {sklearn.__version__}")
+    from fastloss.integrations._hist_gradient_boosting import boosting_loss
+    return boosting_loss(loss)

@@ -1,0 +1,139 @@
+"""Losses as scikit-learn's histogram gradient boosting takes them: its private `BaseLoss`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn._loss.link import IdentityLink, LogitLink, LogLink
+from sklearn._loss.loss import BaseLoss
+
+from fastloss import pointwise
+from fastloss._base import REALS, Loss, check_values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+# What predictions mean: the scores themselves, or logarithms of a mean, or log-odds.
+RATES = (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)
+CLASSES = (pointwise.LogLoss, pointwise.FocalLoss)
+CURVED = (pointwise.SquaredLoss, pointwise.ExpectileLoss)
+# Without curvature, or next to none, far from the target: a Newton step there goes anywhere.
+FLAT = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.EpsilonInsensitiveLoss,
+        pointwise.HuberLoss, pointwise.PseudoHuberLoss, pointwise.LogCoshLoss)
+STEPS = 64      # of a bisection: to the last bits of a float64
+
+
+class BoostingLoss(BaseLoss):  # type: ignore[misc]
+    """A loss of fastloss as scikit-learn's `BaseLoss`; its methods are those of that class."""
+
+    def __init__(self, loss: Loss) -> None:
+        link = (LogitLink() if isinstance(loss, CLASSES)
+                else LogLink() if isinstance(loss, RATES) else IdentityLink())
+        super().__init__(closs=None, link=link, n_classes=2 if isinstance(loss, CLASSES) else None)
+        self.fastloss = loss.replace(reduction="none")
+        # scikit-learn then has leaves fitted anew, by `fit_intercept_only` of residuals
+        self.differentiable = not isinstance(loss, FLAT)
+        self.approx_hessian = isinstance(loss, (*FLAT, pointwise.FocalLoss))
+        if isinstance(loss, CLASSES):       # how scikit-learn knows a loss for classifiers
+            self.predict_proba = self._probabilities
+
+    def __repr__(self) -> str:
+        return f"hist_gradient_boosting_loss({self.fastloss!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoostingLoss, (self.fastloss,)
+
+    def loss(
+        self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
+        loss_out: Array | None = None, n_threads: int = 1,
+    ) -> Array:
+        """Return the weighted loss of each sample."""
+        value: Array = self.fastloss.value(y_true, _column(raw_prediction), sample_weight,
+                                           out=loss_out, n_threads=_threads(n_threads))
+        return value
+
+    def gradient(
+        self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
+        gradient_out: Array | None = None, n_threads: int = 1,
+    ) -> Array:
+        """Return the weighted derivative of each sample."""
+        return self.fastloss.grad(y_true, _column(raw_prediction), sample_weight,
+                                  out=_column(gradient_out), n_threads=_threads(n_threads))
+
+    def loss_gradient(
+        self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
+        loss_out: Array | None = None, gradient_out: Array | None = None, n_threads: int = 1,
+    ) -> tuple[Array, Array]:
+        """Return loss and derivative of each sample."""
+        z = _column(raw_prediction)
+        out: Any = (loss_out, _column(gradient_out))
+        value, grad = self.fastloss.value_and_grad(y_true, z, sample_weight, out=out,
+                                                   n_threads=_threads(n_threads))
+        return value, grad
+
+    def gradient_hessian(
+        self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
+        gradient_out: Array | None = None, hessian_out: Array | None = None, n_threads: int = 1,
+    ) -> tuple[Array, Array]:
+        """Return derivative and second derivative of each sample, or what stands for that."""
+        z = _column(raw_prediction)
+        out: Any = (_column(gradient_out), _column(hessian_out))
+        if self.differentiable:
+            grad, hess = self.fastloss.grad_and_hess(y_true, z, sample_weight, out=out,
+                                                     n_threads=_threads(n_threads))
+            if self.approx_hessian:     # focal: not convex
+                np.abs(hess, out=hess)
+            return grad, hess
+        grad = self.fastloss.grad(y_true, z, sample_weight, out=out[0],
+                                  n_threads=_threads(n_threads))
+        hess = np.empty_like(grad) if out[1] is None else out[1]
+        hess[...] = 1.0 if sample_weight is None else sample_weight
+        return grad, hess
+
+    def fit_intercept_only(self, y_true: Array, sample_weight: Array | None = None) -> Any:
+        """Return the best constant score, or where scores are logarithms, that of the mean."""
+        # the first that scikit-learn calls, with all targets
+        check_values("y", y_true, self.fastloss._domains()[0])
+        if not isinstance(self.fastloss, (*FLAT, *CURVED)):
+            return super().fit_intercept_only(y_true, sample_weight)
+        y = np.asarray(y_true, np.float64)
+        low, high = y.min(), y.max()
+        for _ in range(STEPS):      # the derivative rises, through 0, between the ends
+            middle = low + (high - low) / 2
+            slope = self.fastloss.grad(y, np.broadcast_to(middle, y.shape), sample_weight).sum()
+            if slope == 0 or not low < middle < high:
+                break
+            low, high = (low, middle) if slope > 0 else (middle, high)
+        return middle
+
+    def _probabilities(self, raw_prediction: Array) -> Array:
+        """Return probabilities of both classes, (n, 2)."""
+        likely: Array = self.link.inverse(_column(raw_prediction))
+        return np.column_stack([1 - likely, likely])
+
+
+def _column(x: Any) -> Any:
+    """Return the one column of a matrix, as a view."""
+    return x[:, 0] if x is not None and x.ndim == 2 and x.shape[1] == 1 else x
+
+
+def _threads(n_threads: int) -> int | None:
+    # scikit-learn's number is that of its trees: here it is a permission
+    return 1 if n_threads == 1 else None
+
+
+def boosting_loss(loss: Any) -> BoostingLoss:
+    """Return a loss for scikit-learn's histogram gradient boosting, having checked it."""
+    known = (*RATES, *CLASSES, *CURVED, *FLAT)
+    if not isinstance(loss, known):
+        raise TypeError(f"loss must be one of {', '.join(kind.__name__ for kind in known)}, "
+                        f"got {loss!r}")
+    takes = loss._domains()[1]
+    if takes != REALS:
+        option = "from_logits" if isinstance(loss, CLASSES) else "log_input"
+        raise ValueError(f"loss must take any real number for a prediction, with {option}=True, "
+                         f"but {loss} takes {takes.what}")
+    return BoostingLoss(loss)
