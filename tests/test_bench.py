@@ -17,7 +17,7 @@ if not (ROOT / "bench").exists():
 sys.path.append(str(ROOT))
 
 from bench import __main__ as command  # noqa: E402
-from bench import measure, memory, pages, products, readme, report, streaming  # noqa: E402
+from bench import adapters, measure, memory, pages, products, readme, report, streaming  # noqa: E402
 from bench.case import OPERATIONS, Case, Contender  # noqa: E402
 from bench.losses import LOSSES, Embedding, Entry  # noqa: E402
 from bench.peers import OURS, PEERS  # noqa: E402
@@ -378,3 +378,10 @@ def test_a_wrong_option_is_named(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("adapter", adapters.ADAPTERS)
+def test_adapters_beside_what_they_stand_in_for(adapter, capsys):
+    pytest.importorskip(adapter, reason="measures the adapter of a library")
+    adapters.main([adapter, "--quick"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2
+    assert all(": fastloss " in line and " ×" in line for line in lines)

@@ -1,6 +1,8 @@
 """Linear models by scipy.optimize: gradients, blocks, and the coefficients of scikit-learn."""
 
 import pickle
+import runpy
+import sys
 import tracemalloc
 
 import numpy as np
@@ -359,3 +361,9 @@ def test_x_that_is_not_finite(bad, matrix):
 def test_sums_that_overflow_are_finite_numbers():
     f = objective(fl.SquaredLoss(), np.full((4, 2), 1e308), Y)
     assert f(f.initial())[0] == 0.5
+
+
+def test_without_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(ImportError, match=r'pip install "fastloss\[scipy\]"'):
+        runpy.run_path(adapter.__file__)

@@ -3,6 +3,8 @@
 import copy
 import importlib
 import pickle
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from fastloss.embedding._paired import PairLoss
 torch = pytest.importorskip("torch", reason="fastloss.integrations.torch needs PyTorch")
 F = torch.nn.functional
 adapter = importlib.import_module("fastloss.integrations.torch")
+autograd = importlib.import_module("fastloss.integrations._torch_autograd")
 Criterion, evaluate = adapter.Criterion, adapter.evaluate
 
 ALL = [getattr(fl, name) for name in fl.__all__ if name.endswith("Loss") and name != "Loss"]
@@ -295,7 +298,7 @@ def test_learned_parameters(loss, names):
 
 def test_gradients_only_where_they_are_wanted(monkeypatch):
     calls = []
-    monkeypatch.setattr(adapter, "_compute", lambda *arguments, compute=adapter._compute: (
+    monkeypatch.setattr(autograd, "compute", lambda *arguments, compute=autograd.compute: (
         calls.append(arguments[-1]), compute(*arguments))[1])
     loss = fl.SupConLoss()
     tensors, keywords = drawn(loss, refs=True)
@@ -316,8 +319,8 @@ def test_gradients_only_where_they_are_wanted(monkeypatch):
 
 def test_nothing_is_copied(monkeypatch):
     seen = []
-    monkeypatch.setattr(adapter, "_arguments", lambda loss, rows, others,
-                        make=adapter._arguments: (seen.extend(rows + others),
+    monkeypatch.setattr(autograd, "arguments_of", lambda loss, rows, others,
+                        make=autograd.arguments_of: (seen.extend(rows + others),
                                                   make(loss, rows, others))[1])
     x, y = torch.randn(10, requires_grad=True), torch.ones(10, dtype=torch.int64)
     evaluate(fl.SquaredLoss(), x, y)
@@ -344,13 +347,20 @@ def test_layouts_and_types(change, dtype):
     torch.testing.assert_close(x.grad, y.grad, **tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "uint64", "int8", "float64"])
+def test_targets_of_other_types(dtype):
+    x, y = torch.tensor([0.5, -1.0]), torch.tensor([1, 0])
+    loss = fl.LogLoss(from_logits=True)
+    assert evaluate(loss, x, y.to(getattr(torch, dtype))) == evaluate(loss, x, y)
+
+
 def test_modules_are_copied_and_pickled():
     criterion = Criterion(fl.FocalLoss(gamma=1.5))
     x, y = torch.tensor([0.3, 0.6]), torch.tensor([1, 0])
-    adapter._losses.pop(criterion._key)
+    autograd.losses.pop(criterion._key)
     for other in (pickle.loads(pickle.dumps(criterion)), copy.deepcopy(criterion)):
         assert other(x, y) == criterion(x, y)
-        assert adapter._losses[other._key] == criterion.loss
+        assert autograd.losses[other._key] == criterion.loss
     assert "FocalLoss(gamma=1.5" in repr(criterion)
     assert not list(criterion.parameters())
 
@@ -401,3 +411,9 @@ def test_a_learned_temperature_stays_above_0():
         criterion.temperature.fill_(-1)
     with pytest.raises(ValueError, match="temperature must be a finite number > 0"):
         criterion(torch.ones(2, 2), torch.ones(2, 2))
+
+
+def test_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r'pip install "fastloss\[torch\]"'):
+        runpy.run_path(adapter.__file__)

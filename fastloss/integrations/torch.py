@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,11 @@ from fastloss._base import Loss
 from fastloss.embedding._common import LabelLoss, TwoSidedLoss
 from fastloss.embedding._paired import PairLoss
 from fastloss.embedding.triplets import TripletLoss
-from fastloss.rowwise import RowLoss
 
 try:
     import torch
+
+    from fastloss.integrations import _torch_autograd as autograd
 except ImportError as error:
     raise ImportError(
         'fastloss.integrations.torch needs PyTorch: pip install "fastloss[torch]"'
@@ -27,8 +27,8 @@ __all__ = ["Criterion", "evaluate"]
 Named = list[tuple[str, Any]]
 Inputs = tuple[Named, Named]
 
-DTYPES = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
-          torch.float16, torch.float32, torch.float64}
+DTYPES = {torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8,
+          torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64}
 
 
 # ---- the arguments of each kind of loss -------------------------------------------------
@@ -99,186 +99,7 @@ def _given(named: Named) -> list[torch.Tensor]:
     return [value for _, value in given]
 
 
-# ---- the computation --------------------------------------------------------------------
-
-
-def _arguments(
-    loss: Any, rows: list[Any], others: list[Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of the loss's own methods."""
-    if isinstance(loss, Loss):
-        return (others[0], rows[0], *others[1:]), {}
-    if isinstance(loss, LabelLoss):
-        weight = others[len(rows):]
-        refs = {"refs": rows[1], "ref_labels": others[1]} if len(rows) == 2 else {}
-        return (rows[0], others[0], *weight), refs
-    return (*rows, *others), {}
-
-
-def _value_type(rows: Sequence[torch.Tensor]) -> torch.dtype:
-    dtype = functools.reduce(torch.promote_types, (row.dtype for row in rows))
-    return dtype if dtype.is_floating_point else torch.float64
-
-
-def _compute(
-    loss: Any, rows: Sequence[torch.Tensor], others: Sequence[torch.Tensor],
-    scalars: Sequence[torch.Tensor], names: Sequence[str], n_grads: int,
-) -> list[torch.Tensor]:
-    """Return the value, gradients by the first `n_grads` rows, and derivatives by scalars."""
-    if names:
-        loss = loss.replace(**{name: scalar.item()
-                               for name, scalar in zip(names, scalars, strict=True)})
-    arguments, keywords = _arguments(loss, [row.detach().numpy() for row in rows],
-                                     [other.detach().numpy() for other in others])
-    grads: list[torch.Tensor] = []
-    learned: dict[str, float] = {}
-    if not n_grads:
-        value = loss.value(*arguments, **keywords)
-    elif isinstance(loss, Loss):
-        single = rows[0].dtype in (torch.float16, torch.float32)
-        grads = [torch.empty(rows[0].shape, dtype=torch.float32 if single else torch.float64)]
-        slope = grads[0].numpy()
-        out: Any = (None, slope) if loss.reduction == "none" else slope
-        value, _ = loss.value_and_grad(*arguments, out=out)
-    else:
-        if isinstance(loss, LabelLoss):
-            keywords["ref_grad"] = n_grads == 2
-        if names:
-            keywords["parameters"] = True
-        value, arrays, *more = loss.value_and_grad(*arguments, **keywords)
-        arrays = arrays if isinstance(arrays, tuple) else (arrays,)
-        grads = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-        learned = more[0] if more else {}
-    return [
-        torch.as_tensor(value, dtype=_value_type(rows)).contiguous(),
-        *(grad.to(row.dtype) for grad, row in zip(grads, rows, strict=False)),
-        *(torch.tensor(learned[name], dtype=scalar.dtype)
-          for name, scalar in zip(names if learned else (), scalars, strict=False)),
-    ]
-
-
-def _spread(outer: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
-    """Return a stored gradient times that of the value, or of each row's."""
-    return outer.reshape(outer.shape + (1,) * (stored.ndim - outer.ndim)) * stored
-
-
-def _no_second_derivative(ctx: Any, *outer: torch.Tensor) -> None:
-    # a stored gradient is a constant to torch: its derivative would be 0, silently
-    raise RuntimeError("fastloss.integrations.torch has no second derivatives: the gradient of "
-                       "a loss was differentiated (double backward)")
-
-
-class _Spread(torch.autograd.Function):
-    """`_spread` of a gradient `by` some tensor, through which a second derivative would go."""
-
-    @staticmethod
-    def forward(outer: torch.Tensor, stored: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-        return _spread(outer, stored)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        pass
-
-    backward = staticmethod(_no_second_derivative)
-
-
-def _derived(
-    rows: Sequence[torch.Tensor], scalars: Sequence[torch.Tensor], n_grads: int
-) -> list[torch.Tensor]:
-    """Return what the gradients are by, in their order."""
-    return [*rows[:n_grads], *scalars]
-
-
-class _Eager(torch.autograd.Function):
-    """The loss in eager mode: no dispatcher between torch and the kernels."""
-
-    @staticmethod
-    def forward(
-        loss: Any, others: list[torch.Tensor], names: tuple[str, ...], n_rows: int, n_grads: int,
-        *tensors: torch.Tensor,
-    ) -> tuple[torch.Tensor, ...]:
-        return tuple(_compute(loss, tensors[:n_rows], others, tensors[n_rows:], names, n_grads))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-        _, _, _, ctx.n_rows, ctx.n_grads, *tensors = inputs
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*_derived(tensors[: ctx.n_rows], tensors[ctx.n_rows :],
-                                        ctx.n_grads), *output[1:])
-
-    @staticmethod
-    def backward(ctx: Any, outer: torch.Tensor | None, *_: None) -> tuple[torch.Tensor | None, ...]:
-        tensors, n = ctx.saved_tensors, ctx.n_grads
-        if outer is None:
-            return (None,) * (5 + ctx.n_rows + len(tensors) // 2 - n)
-        pairs = zip(tensors[len(tensors) // 2 :], tensors[: len(tensors) // 2], strict=True)
-        if torch.is_grad_enabled():     # create_graph=True
-            slopes = [_Spread.apply(outer, stored, by) for stored, by in pairs]
-        else:
-            slopes = [_spread(outer, stored) for stored, _ in pairs]
-        return (*(None,) * 5, *slopes[:n], *(None,) * (ctx.n_rows - n), *slopes[n:])
-
-
-# ---- the same as operators that torch.compile knows -------------------------------------
-
-# Operators take no Python objects: a loss goes by its repr, names go in one string.
-_losses: dict[str, Any] = {}
-
-
-def _register(loss: Any) -> str:
-    key = repr(loss)
-    _losses.setdefault(key, loss)
-    return key
-
-
-@torch.library.custom_op("fastloss::value_and_grad", mutates_args=(), device_types="cpu")
-def _value_and_grad(
-    loss: str, rows: Sequence[torch.Tensor], others: Sequence[torch.Tensor],
-    scalars: Sequence[torch.Tensor], names: str, n_grads: int,
-) -> list[torch.Tensor]:
-    return _compute(_losses[loss], rows, others, scalars, names.split(), n_grads)
-
-
-@_value_and_grad.register_fake
-def _(
-    loss: str, rows: Sequence[torch.Tensor], others: Sequence[torch.Tensor],
-    scalars: Sequence[torch.Tensor], names: str, n_grads: int,
-) -> list[torch.Tensor]:
-    made = _losses[loss]
-    shape = rows[0].shape[: 0 if made.reduction != "none" else None
-                          if isinstance(made, Loss) and not isinstance(made, RowLoss) else 1]
-    value = rows[0].new_empty(shape, dtype=_value_type(rows))
-    return [value, *(row.new_empty(row.shape) for row in rows[:n_grads]),
-            *(scalar.new_empty(()) for scalar in (scalars if n_grads else ()))]
-
-
-@torch.library.custom_op("fastloss::spread", mutates_args=(), device_types="cpu")
-def _spread_op(outer: torch.Tensor, stored: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    return _spread(outer, stored)
-
-
-@_spread_op.register_fake
-def _(outer: torch.Tensor, stored: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(stored)
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[torch.Tensor]) -> None:
-    _, rows, others, scalars, _, ctx.n_grads = inputs
-    ctx.counts = len(rows), len(others)
-    ctx.save_for_backward(*_derived(rows, scalars, ctx.n_grads), *output[1:])
-
-
-def _backward(ctx: Any, outer: list[torch.Tensor]) -> tuple[Any, ...]:
-    n_rows, n_others = ctx.counts
-    tensors, n = ctx.saved_tensors, ctx.n_grads
-    slopes = [_spread_op(outer[0], stored, by) for stored, by in zip(
-        tensors[len(tensors) // 2 :], tensors[: len(tensors) // 2], strict=True)]
-    return None, slopes[:n] + [None] * (n_rows - n), [None] * n_others, slopes[n:], None, None
-
-
-_spread_op.register_autograd(_no_second_derivative)
-_value_and_grad.register_autograd(_backward, setup_context=_setup)
+# ---- the calls ---------------------------------------------------------------------------
 
 
 def _run(
@@ -299,12 +120,13 @@ def _run(
             n_grads = 1 if labelled and not wanted[1] else len(rows)
     value: torch.Tensor
     if torch.compiler.is_compiling():
-        key = _register(loss) if key is None else key
-        value = _value_and_grad(key, rows, others, scalars, " ".join(names), n_grads)[0]
+        key = autograd.register(loss) if key is None else key
+        value = autograd.value_and_grad_op(
+            key, rows, others, scalars, " ".join(names), n_grads)[0]
     elif n_grads:
-        value = _Eager.apply(loss, others, names, len(rows), n_grads, *rows, *scalars)[0]
+        value = autograd.Eager.apply(loss, others, names, len(rows), n_grads, *rows, *scalars)[0]
     else:
-        value = _compute(loss, rows, others, scalars, names, 0)[0]
+        value = autograd.compute(loss, rows, others, scalars, names, 0)[0]
     return value
 
 
@@ -396,7 +218,7 @@ class Criterion(torch.nn.Module):
         super().__init__()
         self._read = _kind(loss)
         self.loss = loss
-        self._key = _register(loss)
+        self._key = autograd.register(loss)
         self._names = (learn,) if isinstance(learn, str) else tuple(learn)
         if self._names:
             known = _learnable(loss)
@@ -409,7 +231,7 @@ class Criterion(torch.nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._key = _register(self.loss)
+        self._key = autograd.register(self.loss)
 
     def forward(self, *tensors: Any, **keywords: Any) -> torch.Tensor:
         """Return the value of the loss; the arguments are those that the class lists.
