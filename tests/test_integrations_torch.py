@@ -227,8 +227,8 @@ def test_operators_are_what_they_say(loss):
                 torch.Tensor, torch.Tensor.detach, arguments)
         torch.library.opcheck(torch.ops.fastloss.value_and_grad.default, arguments)
     outer = torch.ones((), dtype=torch.float64)
-    torch.library.opcheck(torch.ops.fastloss.spread.default,
-                          (outer, rows[0].detach(), rows[0].detach()))
+    for by in (rows[0].detach(), torch.ones(()), torch.ones((), dtype=torch.float64)):
+        torch.library.opcheck(torch.ops.fastloss.spread.default, (outer, by, by))
 
 
 # ---- derivatives ------------------------------------------------------------------------

@@ -73,7 +73,8 @@ def compute(
 
 def _spread(outer: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
     """Return a stored gradient times that of the value, or of each row's."""
-    return outer.reshape(outer.shape + (1,) * (stored.ndim - outer.ndim)) * stored
+    spread = outer.reshape(outer.shape + (1,) * (stored.ndim - outer.ndim)) * stored
+    return spread.to(stored.dtype)
 
 
 def _no_second_derivative(ctx: Any, *outer: torch.Tensor) -> None:
