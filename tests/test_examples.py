@@ -45,11 +45,27 @@ def record_linkage(lines):
     assert booster[2] > 92
 
 
+def scipy_linear_models(lines):
+    assert [line.endswith("below 1e-4") for line in lines[1:4]] == [True] * 3
+    squares, log_cosh, expectile = (numbers(line[46:]) for line in lines[6:])
+    assert max(squares[0], log_cosh[0]) < 50 < expectile[0]
+    assert expectile[1] > squares[1] + 15
+
+
+def torch_embedding(lines):
+    before, *epochs = map(numbers, lines[:-1])
+    losses = [epoch[1] for epoch in epochs]
+    assert losses == sorted(losses, reverse=True)
+    assert epochs[-1][-1] > 0.93 > 0.8 > before[-1]
+
+
 # the library that a script needs, and what is to be true of its output
 CHECKS = {
     "catboost_objective": ("catboost", catboost_objective),
     "lightgbm_objective": ("lightgbm", lightgbm_objective),
     "record_linkage": ("xgboost", record_linkage),
+    "scipy_linear_models": ("scipy", scipy_linear_models),
+    "torch_embedding": ("torch", torch_embedding),
     "xgboost_objective": ("xgboost", xgboost_objective),
 }
 
