@@ -41,7 +41,12 @@ MODULES += X86_LEVELS if HAS_LEVELS else []
 
 
 class Build(build_ext):
-    """Add the flags of the compiler at hand, and OpenMP where it works."""
+    """Add the flags of the compiler at hand, and OpenMP where it works; modules side by side."""
+
+    def finalize_options(self) -> None:
+        """Compile as many modules at a time as there are CPUs, unless told otherwise."""
+        super().finalize_options()
+        self.parallel = self.parallel or True
 
     def build_extensions(self) -> None:
         """Build all modules, each with its flags."""

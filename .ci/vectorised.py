@@ -64,7 +64,8 @@ def build(folder: str) -> str:
     environment = os.environ | {"CFLAGS": "-fopt-info-vec-optimized -Wdouble-promotion",
                                 "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "setup.py", "build_ext", "--force"]
-    command += ["--build-temp", folder, "--build-lib", folder]
+    # one after the other, so that what the compiler says is in order
+    command += ["--build-temp", folder, "--build-lib", folder, "--parallel", "1"]
     result = subprocess.run(command, cwd=ROOT, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode:
