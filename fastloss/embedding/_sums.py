@@ -68,7 +68,8 @@ def logs_of(side: Any, shift: Any) -> Anchors:
 def factors_of(anchors: Anchors, slopes: Slopes, shift: Any) -> tuple[Array, Array, Array]:
     """Return what the pass "weigh" multiplies e^(x - shift) of either kind, and slopes of v, by."""
     different, same = (
-        np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
+        slope if isinstance(slope, float)                              # 0
+        else np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
         for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
                                      strict=True))
     return different, same, slopes.total  # type: ignore[return-value]
@@ -131,9 +132,9 @@ class ExponentLoss(EmbeddingLoss):
         counts = share * (counts if weights is None else counts * weights)
         cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
         terms = Terms(_batch.total(cost), _batch.total(counts), _batch.total(counts * (cost != 0)))
-        return terms, anchors, Slopes(
-            cost, counts, counts * slopes.different, counts * slopes.same,
-            np.where(slopes.counts, counts * slopes.total, 0.0))
+        by_same = slopes.same if isinstance(slopes.same, float) else counts * slopes.same
+        return terms, anchors, Slopes(cost, counts, counts * slopes.different, by_same,
+                                      np.where(slopes.counts, counts * slopes.total, 0.0))
 
     def _bound(self, dtype: Any) -> tuple[float, float] | None:
         """Return what no exponents of either class exceed, unless they may lie too far apart."""
@@ -183,3 +184,14 @@ class SoftmaxLoss(ExponentLoss):
     def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
         # the value depends on products divided by the temperature
         return {"temperature": -along * self._scale()}
+
+
+class OwnSoftmaxLoss(SoftmaxLoss):
+    """Base of those whose anchors have one positive each: the same in fewer operations."""
+
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
+        x = anchors.different - anchors.same
+        e = np.exp(-np.abs(x))
+        others = np.where(x < 0, e, 1.0) / (1.0 + e)
+        return Slopes(np.maximum(x, 0.0) + np.log1p(e), np.ones(x.shape, bool), others,
+                      total=-self._scale() * others)

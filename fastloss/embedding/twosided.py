@@ -10,7 +10,7 @@ import numpy as np
 from fastloss import _batch
 from fastloss._parameters import flag, number, parameter, shared
 from fastloss.embedding._common import REDUCTION, Batch, Reduction, TwoSidedLoss, make_batch
-from fastloss.embedding._sums import SoftmaxLoss, SummedLoss
+from fastloss.embedding._sums import OwnSoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +30,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoNCELoss(SoftmaxLoss, TwoSidedLoss):
+class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
     r"""Cross entropy of the softmax of a query's products with all keys, against its own key.
 
     .. math:: l_i = -\ln \frac{e^{q_i k_i / \tau}}{\sum_j e^{q_i k_j / \tau}}
@@ -118,7 +118,7 @@ def info_nce_loss(
 
 
 @dataclass(frozen=True, kw_only=True)
-class NTXentLoss(SoftmaxLoss, TwoSidedLoss):
+class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
     r"""Normalised temperature-scaled cross entropy of two views (SimCLR).
 
     .. math:: l_i = -\ln \frac{e^{z_i z_j / \tau}}{\sum_{k \ne i} e^{z_i z_k / \tau}}
@@ -215,7 +215,7 @@ def nt_xent_loss(
 
 
 @dataclass(frozen=True, kw_only=True)
-class NPairsLoss(SoftmaxLoss, TwoSidedLoss):
+class NPairsLoss(OwnSoftmaxLoss, TwoSidedLoss):
     r"""N-pairs loss: softmax of plain products of anchors with all positives, against their own.
 
     .. math:: l_i = \ln\Bigl(1 + \sum_{j \ne i} e^{a_i p_j - a_i p_i}\Bigr)
