@@ -348,8 +348,10 @@ cdef class Pairs:
         job.lists = <Entries *>cnp.PyArray_DATA(<cnp.ndarray>lists)
         job.failed = &failed
         job.scratch_size = 0
-        if mining != "hard":
+        if mining == "semi-hard":
             job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
+        elif mining == "all":
+            job.scratch_size = size * (MOST * self.dim + 2 * job.pitch)
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         scratch = np.empty(job.scratch_size * job.n_threads, np.uint8)
         job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)

@@ -191,7 +191,10 @@ cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept
 
 cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
                Entries *entries) noexcept nogil:
-    """The terms of one anchor, from its row of squares of distances."""
+    """The terms of one anchor, from its row of squares of distances.
+
+    Where all triplets count, weights take the place of these.
+    """
     cdef Py_ssize_t n = job.b.n
     cdef Py_ssize_t j, k, p, count = 0
     cdef const int *label = job.b.label
@@ -207,7 +210,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     cdef Py_ssize_t n_negatives = n - (last - first)
     if n_negatives == 0 or last - first - job.symmetric <= 0:
         if job.mining == ALL:
-            memset(weights, 0, job.pitch * sizeof(real))
+            memset(d, 0, job.pitch * sizeof(real))
         return
     if job.mining == HARDEST:
         positive = distance_of(job, <real>job.a.sums[1][i])
@@ -250,7 +253,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 enter(job, entries, i, p, weight * slope * by_square(job, positive))
                 enter(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
-        memset(weights, 0, job.pitch * sizeof(real))
+        memset(weights, 0, n * sizeof(real))
         for k in range(first, last):
             p = job.members[k]
             if job.symmetric and p == i:
@@ -274,6 +277,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 if weights[j] != 0 and square < 0.01 * (base + others[j]):
                     enter(job, entries, i, j, weights[j])
                     weights[j] = 0
+            memcpy(d, weights, n * sizeof(real))
     job.cost[i] = weight * total
     job.terms[i] = weight * terms
     job.nonzero[i] = weight * nonzero
@@ -287,11 +291,11 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     cdef Py_ssize_t count = min(<Py_ssize_t>MOST, job.a.n - first)
     cdef Py_ssize_t panel, i, j
     cdef real *turned = <real *>scratch
-    cdef real *rows = turned + size * job.dim
-    cdef real *negatives = rows + MOST * job.pitch
+    cdef real *negatives = turned + size * job.dim
+    cdef real *weights = negatives + job.pitch
+    cdef real *rows = weights
     cdef const real *x = <const real *>job.a.x + first * width
     cdef real *g
-    cdef real *weights = NULL
     cdef Entries *entries = job.lists + (first - start) // MOST
     entries.count = 0
     if job.mining == HARDEST:
@@ -299,7 +303,7 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
             mine[real](job, first + i, NULL, NULL, NULL, entries)
         return
     if job.mining == ALL:
-        weights = <real *>job.weights + (first - start) * job.pitch
+        rows = <real *>job.weights + (first - start) * job.pitch
     for panel in range(job.pitch // size):
         if real is float:
             fl_turnf(job.dim, <const float *>job.b.x + panel * size * width, width, turned)
@@ -309,19 +313,18 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
             fl_similarities(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
     for i in range(count):
         make_row[real](job, first + i, rows + i * job.pitch)
-        mine[real](job, first + i, rows + i * job.pitch, negatives,
-                   weights + (i * job.pitch if job.mining == ALL else 0), entries)
+        mine[real](job, first + i, rows + i * job.pitch, negatives, weights, entries)
     if job.mining != ALL or not job.gradient:
         return
-    memset(weights + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))
+    memset(rows + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))
     g = <real *>job.a.g + first * width
     if real is float:
-        fl_add_rowsf(MOST, job.b.n, width, <const float *>job.b.x, width, weights, job.pitch, 1, g)
+        fl_add_rowsf(MOST, job.b.n, width, <const float *>job.b.x, width, rows, job.pitch, 1, g)
     else:
-        fl_add_rows(MOST, job.b.n, width, <const double *>job.b.x, width, weights, job.pitch, 1, g)
+        fl_add_rows(MOST, job.b.n, width, <const double *>job.b.x, width, rows, job.pitch, 1, g)
     for i in range(count):
         for j in range(job.b.n):
-            job.a.rest[first + i] += weights[i * job.pitch + j]
+            job.a.rest[first + i] += rows[i * job.pitch + j]
 
 
 cdef void give_others(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors, Py_ssize_t first,
