@@ -1,14 +1,24 @@
 """Scorers of our metrics in scikit-learn's model selection."""
 
+import copy
+
 import numpy as np
 import pytest
 import sklearn
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
-from sklearn.metrics import get_scorer
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.metrics import (
+    brier_score_loss,
+    get_scorer,
+    hinge_loss,
+    make_scorer,
+    mean_pinball_loss,
+)
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from fastloss import metrics
 from fastloss.integrations.sklearn import scorer
@@ -99,6 +109,97 @@ def test_sample_weights_are_routed():
     np.testing.assert_allclose(*results, rtol=1e-12)
     assert not np.allclose(results[0], cross_val_score(
         LinearRegression(), x, y, scoring=scorer("mean_squared_error")))
+
+
+def words(y):
+    return np.array(["benign", "dubious", "malignant"])[y % 3]
+
+
+# estimator, grid, data, what is made of the target, metric and its parameters, other scoring
+ROUTED = {
+    "two classes": (LogisticRegression, {"C": [1e-3, 1.0]}, load_breast_cancer, None,
+                    "log_loss", {}, "neg_log_loss"),
+    "two words": (LogisticRegression, {"C": [1e-3, 1.0]}, load_breast_cancer, words,
+                  "brier_score_loss", {"pos_label": "dubious"},
+                  make_scorer(brier_score_loss, response_method="predict_proba",
+                              greater_is_better=False, pos_label="dubious")),
+    "ten classes": (LogisticRegression, {"C": [1e-3, 1.0]}, load_digits, None,
+                    "d2_log_loss_score", {}, "d2_log_loss_score"),
+    "three words": (LogisticRegression, {"C": [1e-3, 1.0]}, load_digits, words,
+                    "log_loss", {}, "neg_log_loss"),
+    "decisions": (LinearSVC, {"C": [1e-3, 1.0]}, load_breast_cancer, words, "hinge_loss", {},
+                  make_scorer(hinge_loss, response_method="decision_function",
+                              greater_is_better=False)),
+    "numbers": (Ridge, {"alpha": [1e-3, 1.0]}, load_diabetes, None,
+                "mean_absolute_error", {}, "neg_mean_absolute_error"),
+    "quantile": (Ridge, {"alpha": [1e-3, 1.0]}, load_diabetes, None,
+                 "mean_pinball_loss", {"alpha": 0.9},
+                 make_scorer(mean_pinball_loss, greater_is_better=False, alpha=0.9)),
+}
+
+
+def weighted(scoring):
+    scoring = get_scorer(scoring) if isinstance(scoring, str) else copy.deepcopy(scoring)
+    return scoring.set_score_request(sample_weight=True)
+
+
+@pytest.mark.parametrize("fitted_with_weights", [False, True])
+@pytest.mark.parametrize("name", ROUTED)
+def test_weights_reach_scorer_and_fit_alike(name, fitted_with_weights):
+    kind, grid, load, target, metric, options, theirs = ROUTED[name]
+    x, y = load(return_X_y=True)
+    x, y = x[::3], y[::3]
+    x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-3)
+    y = y if target is None else target(y)
+    w = np.random.default_rng(0).uniform(0, 3, len(y))
+    model = kind(**({"random_state": 0} if kind is LinearSVC else {}))
+    with sklearn.config_context(enable_metadata_routing=True):
+        ours, theirs = weighted(scorer(metric, **options)), weighted(theirs)
+        model.set_fit_request(sample_weight=fitted_with_weights)
+        scores = [cross_val_score(model, x, y, scoring=s, cv=3, params={"sample_weight": w})
+                  for s in (ours, theirs)]
+        found = [GridSearchCV(model, grid, scoring=s, cv=3).fit(x, y, sample_weight=w)
+                 for s in (ours, theirs)]
+        final = [each.score(x, y, sample_weight=w) for each in found]
+        # the weights arrive: without them the scores are others
+        model.set_fit_request(sample_weight=False)
+        plain = cross_val_score(model, x, y, scoring=scorer(metric, **options), cv=3)
+    np.testing.assert_allclose(*scores, rtol=1e-11)
+    assert (scores[0] != plain).all()
+    for key in ("mean_test_score", "split0_test_score"):
+        np.testing.assert_allclose(*(each.cv_results_[key] for each in found), rtol=1e-11)
+    assert len(set(found[0].cv_results_["mean_test_score"])) == 2
+    assert found[0].best_params_ == found[1].best_params_
+    assert final[0] == pytest.approx(final[1], rel=1e-11)
+
+
+def test_wrong_uses_are_the_errors_of_scikit_learn():
+    x, y = load_breast_cancer(return_X_y=True)
+    w, model = np.ones(len(y)), make_pipeline(StandardScaler(), LogisticRegression())
+
+    def cross(model, scoring, **params):
+        return cross_val_score(model, x, y, scoring=scoring, cv=3, error_score="raise", **params)
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        for scoring in (scorer("log_loss"), get_scorer("neg_log_loss")):
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                cross(Ridge().set_fit_request(sample_weight=True), scoring,
+                      params={"sample_weight": w})
+    for scoring in (scorer("log_loss"), get_scorer("neg_log_loss")):
+        with pytest.raises(RuntimeError, match="metadata routing is enabled"):
+            scoring.set_score_request(sample_weight=True)       # routing is off
+        with pytest.raises(AttributeError, match="predict_proba"):
+            cross(LinearSVC(), scoring)
+        # a fold without one of the classes
+        with pytest.raises(ValueError, match="labels"):
+            scoring(model.fit(x, y), x[y == 0], np.full((y == 0).sum(), 2))
+    for scoring in (scorer("brier_score_loss"), get_scorer("neg_brier_score")):
+        with pytest.raises(ValueError, match="pos_label is not specified"):
+            scoring(model.fit(x, words(y)), x, words(y))
+    with pytest.raises(ValueError, match="alpha"):
+        cross(LinearRegression(), scorer("mean_pinball_loss", alpha=2.0))
+    with pytest.raises(TypeError, match="quantile"):
+        cross(LinearRegression(), scorer("mean_pinball_loss", quantile=0.9))
 
 
 @pytest.mark.parametrize("name", ["accuracy", "neg_", "", None, "d2_brier_score", ["log_loss"]])
