@@ -16,21 +16,32 @@ from typing import Any
 import numpy as np
 
 import fastloss as fl
+from bench import boosters
+from bench.boosters import Seconds
 
 Calls = dict[str, Callable[[], Any]]
 ROUNDS = 15
 
 
-def medians(calls: Calls, rounds: int) -> dict[str, float]:
-    """Return the median time of each call, in milliseconds."""
+def medians(calls: Calls, rounds: int) -> dict[str, tuple[float, float | None]]:
+    """Return the median time of each call, in milliseconds, and of which part in it a loss had.
+
+    A call may return the seconds that its loss took of it.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
+    parts: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):      # the first is not counted
         for name, call in calls.items():
             start = time.perf_counter()
-            call()
+            inside = call()
+            seconds = time.perf_counter() - start
             if turn:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(each) for name, each in times.items()}
+                times[name].append(1e3 * seconds)
+                if isinstance(inside, Seconds):
+                    parts[name].append(inside / seconds)
+    return {name: (statistics.median(each),
+                   statistics.median(parts[name]) if parts[name] else None)
+            for name, each in times.items()}
 
 
 def of_scipy(quick: bool) -> Iterator[tuple[str, Calls]]:
@@ -104,7 +115,18 @@ def of_torch(quick: bool) -> Iterator[tuple[str, Calls]]:
             "torch": partial(train, sup_con, x, y)}
 
 
-ADAPTERS = {"scipy": of_scipy, "torch": of_torch}
+ADAPTERS = {"scipy": of_scipy, "torch": of_torch, "xgboost": boosters.of_xgboost,
+            "lightgbm": boosters.of_lightgbm, "catboost": boosters.of_catboost}
+
+
+def line(case: str, found: dict[str, tuple[float, float | None]]) -> str:
+    """Return a line of text on the medians of one case."""
+    def part(share: float | None) -> str:
+        return "" if share is None else f" ({share:.1%} in the objective)"
+
+    (ours, (first, share)), *others = found.items()
+    return f"{case}: {ours} {first:.3g} ms{part(share)}; " + ", ".join(
+        f"{peer} {each / first:.2g} ×{part(share)}" for peer, (each, share) in others)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -116,10 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     for name in arguments.adapters or ADAPTERS:
         for case, calls in ADAPTERS[name](arguments.quick):
-            found = medians(calls, 3 if arguments.quick else ROUNDS)
-            ours, *others = found.items()
-            print(f"{case}: {ours[0]} {ours[1]:.3g} ms; " + ", ".join(
-                f"{peer} {each / ours[1]:.2g} ×" for peer, each in others))
+            print(line(case, medians(calls, 3 if arguments.quick else ROUNDS)), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from fastloss import pointwise
-from fastloss._base import REALS, WEIGHTS, Interval, Loss, check_values
+from fastloss._base import WEIGHTS, Interval, Loss, check_values
+from fastloss._booster import inside, settle
 from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
@@ -25,19 +26,6 @@ _KINKED = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.AbsolutePerc
 # straight for some predictions
 _STRAIGHT = (*_KINKED, pointwise.ContrastiveLoss, pointwise.EpsilonInsensitiveLoss,
              pointwise.HingeLoss, pointwise.HuberLoss, pointwise.ModifiedHuberLoss)
-
-
-def _inside(values: Array, domain: Interval) -> bool:
-    """Return whether values are certainly in their domain, in a microsecond or two for a block."""
-    if domain.ends_only or not values.size:
-        return bool(domain.holds(values).all())
-    if domain is REALS:
-        with np.errstate(over="ignore"):
-            return math.isfinite(np.add.reduce(values, axis=None))
-    low = np.minimum.reduce(values, axis=None)  # nan if there is one
-    high = np.maximum.reduce(values, axis=None)
-    return bool((low > domain.low if domain.open_low else low >= domain.low)
-                and high <= domain.high and high < math.inf)
 
 
 @dataclass(frozen=True)
@@ -86,12 +74,17 @@ class Adapter:
 
     def _check(self, y: Array, w: Any) -> None:
         """Raise the library's exception for labels and weights outside their domains."""
-        for name, values, domain in (("y_true", y, self._labels), ("sample_weight", w, WEIGHTS)):
-            if values is not None and domain is not None and not _inside(values, domain):
-                try:
-                    check_values(name, values, domain)
-                except ValueError as error:
-                    raise self._error(str(error)) from None
+        if self._labels is not None and not inside(y, self._labels):
+            self._refuse("y_true", y, self._labels)
+        if w is not None and not inside(w, WEIGHTS):
+            self._refuse("sample_weight", w, WEIGHTS)
+
+    def _refuse(self, name: str, values: Array, domain: Interval) -> None:
+        """Raise the library's exception if there is a value outside the domain."""
+        try:
+            check_values(name, values, domain)
+        except ValueError as error:
+            raise self._error(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -120,6 +113,8 @@ class Objective(Adapter):
     hess_floor: float = 1e-16
     _sum: Loss = field(init=False, repr=False, compare=False)
     _straight: bool = field(init=False, repr=False, compare=False)
+    _kinked: bool = field(init=False, repr=False, compare=False)
+    _factor: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,8 +139,12 @@ class Objective(Adapter):
             raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
         object.__setattr__(self, "_sum", self.loss.replace(reduction="sum"))
         object.__setattr__(self, "_straight", isinstance(self.loss, _STRAIGHT))
+        object.__setattr__(self, "_kinked", isinstance(self.loss, _KINKED))
+        object.__setattr__(self, "_factor", 2.0 if self.hessian == "xgboost" else 1.0)
 
-    def _derivatives(self, y: Any, p: Array, w: Any, grad: Array, hess: Array) -> None:
+    def _derivatives(
+        self, y: Any, p: Array, w: Any, grad: Array, hess: Array, negate: bool = False
+    ) -> None:
         """Write derivatives, the second ones at least at the floor."""
         try:
             if self.hessian == "lightgbm":
@@ -154,15 +153,13 @@ class Objective(Adapter):
                 self._sum.grad_and_hess(y, p, w, out=(grad, hess))
         except (TypeError, ValueError) as error:  # a class that does not exist, say
             raise self._error(str(error)) from None
-        if self._straight:
-            one = 1.0 if w is None else w
-            if isinstance(self.loss, _KINKED):
-                hess[...] = one
-            else:
-                np.copyto(hess, one, where=(hess == 0) & (grad != 0))
-        elif self.hessian == "xgboost":
-            hess *= 2
-        np.maximum(hess, self.hess_floor, out=hess)
+        weight = None
+        if self._straight and w is not None:
+            weight = np.empty_like(hess)
+            weight[...] = w
+        if self._kinked:
+            hess[...] = 1.0 if weight is None else weight
+        settle(grad, hess, self._straight, weight, self._factor, self.hess_floor, negate)
 
     def _by_blocks(self, y: Any, p: Array, w: Any, grad: Array, hess: Array) -> None:
         """Write derivatives, the second ones scaled before they are rounded, as LightGBM does."""

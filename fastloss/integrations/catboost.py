@@ -41,8 +41,8 @@ class Objective(_boosting.Objective):  # noqa: D101
         """Return the negated derivatives (n, 2) of a block of rows."""
         self._check(targets, None)  # CatBoost has checked the weights
         both = np.empty((2, len(approxes)))  # CatBoost reads any strides; contiguous is faster
-        self._derivatives(targets, approxes, weights, both[0], both[1])
-        return np.negative(both, out=both).T
+        self._derivatives(targets, approxes, weights, both[0], both[1], negate=True)
+        return both.T
 
     def calc_ders_multi(self, approx: Array, target: float, weight: float) -> None:
         """Raise CatBoostError: the loss is of one score, not of one for each class."""
