@@ -1,0 +1,153 @@
+# cython: language_level=3
+"""C functions of losses of elements, for Cython and Numba; `api.pxd` says what they do."""
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython cimport floating
+from libc.string cimport memcpy
+
+from fastloss._call cimport Kernel
+from fastloss._job cimport (BLOCK, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
+                            Job, Operand, Runner, Sums)
+
+from fastloss._level import kernels
+
+cdef Runner run = <Runner>PyCapsule_GetPointer(kernels.RUN, "fastloss.run")
+
+
+cdef int api_version() noexcept nogil:
+    return API_VERSION
+
+
+cdef const ElementLoss *element_loss(object loss) except NULL:
+    kernel = getattr(loss, "_kernel", None)
+    # that of a loss of rows has no loops for elements
+    if not isinstance(kernel, Kernel) or (<Kernel>kernel).bound.map64[VALUE] == NULL:
+        raise TypeError("loss must be a loss of elements, such as fastloss.HuberLoss(), got "
+                        f"{loss!r}")
+    return <const ElementLoss *>&(<Kernel>kernel).bound
+
+
+cdef inline void run_map(const Bound *bound, int outputs, Py_ssize_t n, const floating *y,
+                         const floating *p, floating *f, floating *g, floating *h) noexcept nogil:
+    if floating is float:
+        bound.map32[outputs](bound.parameters, 1, n, y, p, f, g, h, 0)
+    else:
+        bound.map64[outputs](bound.parameters, 1, n, y, p, f, g, h, 0)
+
+
+cdef inline void apply(const Bound *bound, Py_ssize_t n, const floating *y, const floating *p,
+                       floating *f, floating *g, floating *h, floating *rest) noexcept nogil:
+    """Run the loops for the results that are wanted; `rest` takes what comes with them."""
+    if h == NULL:
+        if g != NULL:
+            run_map[floating](bound, GRAD if f == NULL else VALUE_GRAD, n, y, p, f, g, h)
+        elif f != NULL:
+            run_map[floating](bound, VALUE, n, y, p, f, g, h)
+        return
+    if f != NULL:       # no loop makes all three
+        run_map[floating](bound, VALUE, n, y, p, f, NULL, NULL)
+    run_map[floating](bound, GRAD_HESS, n, y, p, NULL, rest if g == NULL else g, h)
+
+
+cdef inline void sample(const ElementLoss *loss, floating y, floating p, floating *value,
+                        floating *grad, floating *hess) noexcept nogil:
+    cdef floating rest
+    apply[floating](<const Bound *>loss, 1, &y, &p, value, grad, hess, &rest)
+
+
+cdef inline bint replaces(const floating *a, const floating *y, const floating *p) noexcept nogil:
+    return a == y or a == p
+
+
+cdef void elements(const ElementLoss *loss, Py_ssize_t n, const floating *y, const floating *p,
+                   floating *value, floating *grad, floating *hess) noexcept nogil:
+    # a block is read before it is overwritten
+    cdef floating f_block[BLOCK]
+    cdef floating g_block[BLOCK]
+    cdef floating h_block[BLOCK]
+    cdef bint move_f = value != NULL and replaces[floating](value, y, p)
+    cdef bint move_g = grad != NULL and replaces[floating](grad, y, p)
+    cdef bint move_h = hess != NULL and replaces[floating](hess, y, p)
+    cdef Py_ssize_t block, at, count
+    cdef floating *f
+    cdef floating *g
+    cdef floating *h
+    for block in range((n + BLOCK - 1) // BLOCK):
+        at = block * BLOCK
+        count = min(n - at, <Py_ssize_t>BLOCK)
+        f = f_block if move_f else NULL if value == NULL else value + at
+        g = g_block if move_g else NULL if grad == NULL else grad + at
+        h = h_block if move_h else NULL if hess == NULL else hess + at
+        apply[floating](<const Bound *>loss, count, y + at, p + at, f, g, h, g_block)
+        if move_f:
+            memcpy(value + at, f, count * sizeof(floating))
+        if move_g:
+            memcpy(grad + at, g, count * sizeof(floating))
+        if move_h:
+            memcpy(hess + at, h, count * sizeof(floating))
+
+
+cdef inline void describe(Operand *operand, const floating *a, bint direct) noexcept nogil:
+    operand.data = <char *>a
+    operand.type = FLOAT32 if floating is float else FLOAT64
+    operand.itemsize = sizeof(floating)
+    operand.strides[0] = sizeof(floating)
+    operand.swapped = False
+    operand.aligned = True
+    operand.direct = direct
+
+
+cdef double total(const ElementLoss *loss, Py_ssize_t n, const floating *y, const floating *p,
+                  const floating *weight, double scale, floating *grad) noexcept nogil:
+    cdef Job job
+    cdef Sums sums
+    job.loss = <const Bound *>loss
+    job.outputs = VALUE if grad == NULL else VALUE_GRAD
+    job.single = floating is float
+    job.want_sum = True
+    job.scale = scale
+    job.n_threads = 1
+    job.size = max(n, <Py_ssize_t>0)
+    job.ndim = 1
+    job.shape[0] = job.size
+    describe[floating](&job.y, y, True)
+    describe[floating](&job.p, p, True)
+    describe[floating](&job.w, weight, True)
+    describe[floating](&job.f, NULL, False)
+    describe[floating](&job.g, grad,
+                       not replaces[floating](grad, y, p) and grad != weight)
+    describe[floating](&job.h, NULL, False)
+    run(&job, &sums)
+    return sums.loss.high
+
+
+# ---- the functions of api.pxd, in its order --------------------------------------------------
+
+
+cdef void sample64(const ElementLoss *loss, double y, double p,
+                   double *value, double *grad, double *hess) noexcept nogil:
+    sample[double](loss, y, p, value, grad, hess)
+
+
+cdef void sample32(const ElementLoss *loss, float y, float p,
+                   float *value, float *grad, float *hess) noexcept nogil:
+    sample[float](loss, y, p, value, grad, hess)
+
+
+cdef void elements64(const ElementLoss *loss, Py_ssize_t n, const double *y, const double *p,
+                     double *value, double *grad, double *hess) noexcept nogil:
+    elements[double](loss, n, y, p, value, grad, hess)
+
+
+cdef void elements32(const ElementLoss *loss, Py_ssize_t n, const float *y, const float *p,
+                     float *value, float *grad, float *hess) noexcept nogil:
+    elements[float](loss, n, y, p, value, grad, hess)
+
+
+cdef double total64(const ElementLoss *loss, Py_ssize_t n, const double *y, const double *p,
+                    const double *weight, double scale, double *grad) noexcept nogil:
+    return total[double](loss, n, y, p, weight, scale, grad)
+
+
+cdef double total32(const ElementLoss *loss, Py_ssize_t n, const float *y, const float *p,
+                    const float *weight, double scale, float *grad) noexcept nogil:
+    return total[float](loss, n, y, p, weight, scale, grad)
