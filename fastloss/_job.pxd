@@ -30,6 +30,12 @@ ctypedef void (*Map32)(const void *parameters, float scale, Py_ssize_t n, const 
 ctypedef void (*Map64)(const void *parameters, double scale, Py_ssize_t n, const double *y,
                        const double *p, double *f, double *g, double *h, int wanted) noexcept nogil
 
+# One element: loss, first and second derivative.
+ctypedef void (*Sample32)(const void *parameters, float y, float p, float *f, float *g,
+                          float *h) noexcept nogil
+ctypedef void (*Sample64)(const void *parameters, double y, double p, double *f, double *g,
+                          double *h) noexcept nogil
+
 # Sum of a block's losses by a way that does not suit every block; returns whether it does.
 ctypedef bint (*Sum32)(const void *parameters, Py_ssize_t n, const float *y, const float *p,
                        double *total) noexcept nogil
@@ -42,6 +48,8 @@ ctypedef struct Bound:
     Map64 map64[N_OUTPUTS]
     Sum32 sum32                    # NULL: element by element
     Sum64 sum64
+    Sample32 sample32
+    Sample64 sample64
     double parameters[12]
 
 # An array of the user's. Strides are in bytes, in the job's order of dimensions.

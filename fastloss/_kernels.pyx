@@ -24,8 +24,9 @@ from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs
 from libc.string cimport memcpy, memset
 
-from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sum, Sums, BLOCK, CHUNK,
-                            DEPTH, LANES, FACTORS, MAX_TASKS, Sum32, Sum64, VALUE, GRAD, VALUE_GRAD, GRAD_HESS)
+from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
+                            Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, MAX_TASKS, GRAD,
+                            GRAD_HESS, VALUE, VALUE_GRAD)
 from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
 from fastloss._losses cimport Loss, sample
@@ -64,6 +65,10 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
             g[i] = scale * gi
         if Wanted is GradHessTag:
             h[i] = scale * hi
+
+
+cdef void sample_alone(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
+    sample[Loss, real](c, y, p, f, g, h)
 
 
 cdef inline double fold(double *lanes) noexcept nogil:
@@ -294,6 +299,8 @@ def bind(Loss parameters):
     if Loss in LossOfFactor:
         bound.sum32 = <Sum32>sum_logs[Loss, float]
         bound.sum64 = <Sum64>sum_logs[Loss, double]
+    bound.sample32 = <Sample32>sample_alone[Loss, float]
+    bound.sample64 = <Sample64>sample_alone[Loss, double]
     memcpy(bound.parameters, &parameters, sizeof(Loss))
     return (<char *>&bound)[:sizeof(Bound)]
 

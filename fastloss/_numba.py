@@ -58,8 +58,11 @@ def _data(
 # ---- the type of losses --------------------------------------------------------------------
 
 
-class _ElementLoss(types.Opaque):  # type: ignore[misc]
-    """Any loss of elements: a pointer into the object, good for as long as that lives."""
+class _ElementLoss(types.Opaque):
+    """Any loss of elements: a pointer into the object, good for as long as that lives.
+
+    Numba's cache on disk names this class.
+    """
 
 
 LOSS = _ElementLoss("fastloss.ElementLoss")
@@ -92,13 +95,8 @@ def _constant(context: Any, builder: Any, kind: Any, loss: Loss) -> Any:
 # ---- what calls them in compiled code ------------------------------------------------------
 
 
-def _real(y: Any, p: Any) -> Any:
-    return types.float32 if p == types.float32 else types.float64
-
-
-@intrinsic
-def call_sample(typing: Any, loss: Any, y: Any, p: Any) -> Any:
-    real = _real(y, p)
+def _sample(typing: Any, loss: Any, y: Any, p: Any) -> Any:
+    real = types.float32 if p == types.float32 else types.float64
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         y, p = (context.cast(builder, number, given, real)
@@ -111,8 +109,7 @@ def call_sample(typing: Any, loss: Any, y: Any, p: Any) -> Any:
     return types.UniTuple(real, 3)(loss, y, p), codegen
 
 
-@intrinsic
-def call_elements(typing: Any, loss: Any, y: Any, p: Any, value: Any, grad: Any, hess: Any) -> Any:
+def _elements(typing: Any, loss: Any, y: Any, p: Any, value: Any, grad: Any, hess: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         n, *pointers = _data(context, builder, signature.args, arguments, (1, 2, 3, 4, 5))
         _call(builder, f"elements{p.dtype.bitwidth}", _VOID, [arguments[0], n, *pointers])
@@ -121,8 +118,7 @@ def call_elements(typing: Any, loss: Any, y: Any, p: Any, value: Any, grad: Any,
     return types.none(loss, y, p, value, grad, hess), codegen
 
 
-@intrinsic
-def call_total(typing: Any, loss: Any, y: Any, p: Any, weight: Any, scale: Any, grad: Any) -> Any:
+def _total(typing: Any, loss: Any, y: Any, p: Any, weight: Any, scale: Any, grad: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         n, y, p_, w, g = _data(context, builder, signature.args, arguments, (1, 2, 3, 5))
         factor = context.cast(builder, arguments[4], scale, types.float64)
@@ -130,6 +126,11 @@ def call_total(typing: Any, loss: Any, y: Any, p: Any, weight: Any, scale: Any, 
                      [arguments[0], n, y, p_, w, factor, g])
 
     return types.float64(loss, y, p, weight, scale, grad), codegen
+
+
+call_sample: Any = intrinsic(_sample)
+call_elements: Any = intrinsic(_elements)
+call_total: Any = intrinsic(_total)
 
 
 # ---- what calls them in Python -------------------------------------------------------------

@@ -19,8 +19,8 @@ cdef int api_version() noexcept nogil:
 
 cdef const ElementLoss *element_loss(object loss) except NULL:
     kernel = getattr(loss, "_kernel", None)
-    # that of a loss of rows has no loops for elements
-    if not isinstance(kernel, Kernel) or (<Kernel>kernel).bound.map64[VALUE] == NULL:
+    # that of a loss of rows has none for elements
+    if not isinstance(kernel, Kernel) or (<Kernel>kernel).bound.sample64 == NULL:
         raise TypeError("loss must be a loss of elements, such as fastloss.HuberLoss(), got "
                         f"{loss!r}")
     return <const ElementLoss *>&(<Kernel>kernel).bound
@@ -50,8 +50,15 @@ cdef inline void apply(const Bound *bound, Py_ssize_t n, const floating *y, cons
 
 cdef inline void sample(const ElementLoss *loss, floating y, floating p, floating *value,
                         floating *grad, floating *hess) noexcept nogil:
-    cdef floating rest
-    apply[floating](<const Bound *>loss, 1, &y, &p, value, grad, hess, &rest)
+    cdef const Bound *bound = <const Bound *>loss
+    cdef floating f, g, h       # three: what is written may be read again
+    value = &f if value == NULL else value
+    grad = &g if grad == NULL else grad
+    hess = &h if hess == NULL else hess
+    if floating is float:
+        bound.sample32(bound.parameters, y, p, value, grad, hess)
+    else:
+        bound.sample64(bound.parameters, y, p, value, grad, hess)
 
 
 cdef inline bint replaces(const floating *a, const floating *y, const floating *p) noexcept nogil:

@@ -72,14 +72,14 @@ def _wrong_loss(loss: Any) -> str:
 
 
 def _wrong_arrays(loss: Any, p: Any, y: Any, optional: dict[str, Any]) -> str:
-    """Say the same of arrays; inputs that may be None are called weights."""
+    """Say the same of arrays; of those that may be None, all but `sample_weight` are results."""
     absent = (None, types.none, types.Omitted(None))
     for name, given in {"p": p, "y": y, **optional}.items():
         if name in optional and given in absent:
             continue
         if not isinstance(given, types.Array) or given.ndim != 1 or given.layout != "C":
-            return (f"{name} must be a contiguous array of one dimension, got {given}; "
-                    "np.ascontiguousarray copies one that has steps")
+            return (f"{name} must be a contiguous array of one dimension, as np.ascontiguousarray "
+                    f"makes of one with steps, got {given}")
         if given.dtype not in (types.float32, types.float64):
             return f"{name} must hold float32 or float64, got {given.dtype}"
         if given.dtype != p.dtype:
@@ -89,10 +89,13 @@ def _wrong_arrays(loss: Any, p: Any, y: Any, optional: dict[str, Any]) -> str:
     return _wrong_loss(loss)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
-def _check_length(name: str, array: Array | None, p: Array) -> None:
-    if array is not None and len(array) != len(p):
-        raise ValueError(f"{name} must be as long as p, {len(p)}, got {len(array)}")
+@register_jitable
+def _check(name: str, array: Array | None, p: Array) -> None:
+    if array is not None:
+        if len(array) != len(p):
+            raise ValueError(f"{name} must be as long as p, {len(p)}, got {len(array)}")
+        if array.ctypes.data % array.itemsize:
+            raise ValueError(f"{name} must be aligned, as a copy of it is")
 
 
 # ---- the functions, for Numba and for Python -----------------------------------------------
@@ -126,9 +129,10 @@ def sample(loss: Loss, y: float, p: float) -> tuple[float, float, float]:
     """
     address_of(loss)
     _refuse(_wrong_sample(typeof(loss), y=typeof(y), p=typeof(p)))
-    results = np.empty(3, np.float32 if isinstance(p, np.float32) else np.float64)
+    results: Any = np.empty(3, np.float32 if typeof(p) == types.float32 else np.float64)
     from_python("sample", results.dtype, loss, y, p, results, results[1:], results[2:])
-    return tuple(results)
+    value, grad, hess = results
+    return value, grad, hess
 
 
 @overload(sample)
@@ -168,7 +172,7 @@ def elements(
     TypeError
         If an argument is something else; in compiled code, on compilation, Numba's TypingError.
     ValueError
-        If lengths differ; nothing is written then.
+        If lengths differ or an array is not aligned; nothing is written then.
 
     Examples
     --------
@@ -188,8 +192,8 @@ def elements(
     outputs = {"value": value, "grad": grad, "hess": hess}
     _refuse(_wrong_arrays(
         typeof(loss), typeof(p), typeof(y), {name: typeof(each) for name, each in outputs.items()}))
-    for name, array in {"y": y, **outputs}.items():
-        _check_length(name, array, p)
+    for name, array in {"p": p, "y": y, **outputs}.items():
+        _check(name, array, p)
     from_python("elements", p.dtype, loss, len(p), y, p, value, grad, hess)
 
 
@@ -202,10 +206,11 @@ def _overload_elements(
     def implementation(
         loss: Any, y: Any, p: Any, value: Any = None, grad: Any = None, hess: Any = None
     ) -> None:
-        _check_length("y", y, p)
-        _check_length("value", value, p)
-        _check_length("grad", grad, p)
-        _check_length("hess", hess, p)
+        _check("p", p, p)
+        _check("y", y, p)
+        _check("value", value, p)
+        _check("grad", grad, p)
+        _check("hess", hess, p)
         call_elements(loss, y, p, value, grad, hess)
 
     return implementation
@@ -251,8 +256,8 @@ def total(
     _refuse(_wrong_sample(typeof(loss), scale=typeof(scale)))
     _refuse(_wrong_arrays(typeof(loss), typeof(p), typeof(y), {
         "sample_weight": typeof(sample_weight), "grad": typeof(grad)}))
-    for name, array in {"y": y, "sample_weight": sample_weight, "grad": grad}.items():
-        _check_length(name, array, p)
+    for name, array in {"p": p, "y": y, "sample_weight": sample_weight, "grad": grad}.items():
+        _check(name, array, p)
     result: float = from_python("total", p.dtype, loss, len(p), y, p, sample_weight, scale, grad)
     return result
 
@@ -261,17 +266,17 @@ def total(
 def _overload_total(
     loss: Any, y: Any, p: Any, sample_weight: Any = None, grad: Any = None, scale: Any = 1.0
 ) -> Any:
-    given = getattr(scale, "literal_type", scale)
     _refuse(_wrong_arrays(loss, p, y, {"sample_weight": sample_weight, "grad": grad}), TypingError)
-    if not isinstance(scale, float | types.Omitted):
-        _refuse(_wrong_sample(loss, scale=given), TypingError)
+    if not isinstance(scale, float | types.Omitted):  # the default
+        _refuse(_wrong_sample(loss, scale=scale), TypingError)
 
     def implementation(
         loss: Any, y: Any, p: Any, sample_weight: Any = None, grad: Any = None, scale: Any = 1.0
     ) -> Any:
-        _check_length("y", y, p)
-        _check_length("sample_weight", sample_weight, p)
-        _check_length("grad", grad, p)
+        _check("p", p, p)
+        _check("y", y, p)
+        _check("sample_weight", sample_weight, p)
+        _check("grad", grad, p)
         return call_total(loss, y, p, sample_weight, float(scale), grad)
 
     return implementation

@@ -17,7 +17,7 @@ if not (ROOT / "bench").exists():
 sys.path.append(str(ROOT))
 
 from bench import __main__ as command  # noqa: E402
-from bench import adapters, measure, memory, pages, products, readme, report, streaming  # noqa: E402
+from bench import adapters, compiled, measure, memory, pages, products, readme, report, streaming  # noqa: E402
 from bench.case import OPERATIONS, Case, Contender  # noqa: E402
 from bench.losses import LOSSES, Embedding, Entry  # noqa: E402
 from bench.peers import OURS, PEERS  # noqa: E402
@@ -385,3 +385,25 @@ def test_adapters_beside_what_they_stand_in_for(adapter, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) >= 2
     assert all(": fastloss " in line and " ×" in line for line in lines)
+
+
+def test_losses_in_compiled_code_beside_their_formulas(capsys):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    compiled.main(["--quick"])
+    *cases, calls = capsys.readouterr().out.splitlines()
+    assert len(cases) == 4 * len(compiled.NAMES)
+    assert all(": fastloss " in case and case.endswith(" ×") for case in cases)
+    assert "with a loss as an argument" in calls
+
+
+@pytest.mark.parametrize("name", compiled.NAMES)
+def test_formulas_in_compiled_code_are_the_losses(name):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    entry = BY_NAME[name]
+    y, p = (each.astype(float) for each in entry.data(np.random.default_rng(0), (50,)))
+    for ours, theirs in compiled.loops(entry, np.float64).values():
+        found = []
+        for function in (ours, theirs):
+            f, g = np.zeros(50), np.zeros(50)
+            found.append([function(entry.loss, y, p, f, g) or 0.0, *f, *g])
+        np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-15)

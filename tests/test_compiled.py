@@ -148,7 +148,7 @@ READ_ONLY = P.copy()
 READ_ONLY.flags.writeable = False
 STEPS = np.zeros(4)[::2]
 BAD = {
-    "y must be a contiguous array of one dimension, got .*; np.ascontiguousarray":
+    "y must be a contiguous array of one dimension, as np.ascontiguousarray .*, got":
         [{"y": STEPS}, {"y": 1.0}, {"y": None}, {"y": Y[:, None]}],
     "p must be a contiguous array": [{"p": STEPS}, {"p": 1.0}],
     "grad must be a contiguous array": [{"grad": STEPS}, {"grad": 1.0}],
@@ -196,6 +196,16 @@ def test_lengths_are_compared_before_anything_is_written(name):
     for function in functions:
         with pytest.raises(ValueError, match=f"{name} must be as long as p, 2, got 3"):
             function(**given | {name: np.zeros(3)})
+    assert (grad == 77).all()
+
+
+@pytest.mark.parametrize("name", ["y", "p", "grad"])
+def test_arrays_that_are_not_aligned_are_named(name):
+    grad = np.full(2, 77.0)
+    given = {"loss": fl.HuberLoss(), "y": Y, "p": P, "grad": grad, "sample_weight": None}
+    for function in (compiled_total, compiled.total):
+        with pytest.raises(ValueError, match=f"{name} must be aligned, as a copy of it is"):
+            function(**given | {name: np.zeros(17, np.uint8)[1:].view(np.float64)})
     assert (grad == 77).all()
 
 

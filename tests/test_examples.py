@@ -59,10 +59,25 @@ def torch_embedding(lines):
     assert epochs[-1][-1] > 0.93 > 0.8 > before[-1]
 
 
+def numba_online_regression(lines):
+    errors = [numbers(line)[0] for line in lines[1:5]]
+    assert max(errors[1:]) < 0.95 * errors[0]
+    assert numbers(lines[5]) == [1.0]
+
+
+def cython_quantiles(lines):
+    for line in lines[1:]:
+        level, before, after, last, exact = numbers(line)
+        assert abs(before - level) < 0.01 and abs(after - level) < 0.01
+        assert last == pytest.approx(exact, rel=0.1)
+
+
 # the library that a script needs, and what is to be true of its output
 CHECKS = {
     "catboost_objective": ("catboost", catboost_objective),
+    "cython_quantiles": ("Cython", cython_quantiles),
     "lightgbm_objective": ("lightgbm", lightgbm_objective),
+    "numba_online_regression": ("numba", numba_online_regression),
     "record_linkage": ("xgboost", record_linkage),
     "scipy_linear_models": ("scipy", scipy_linear_models),
     "torch_embedding": ("torch", torch_embedding),

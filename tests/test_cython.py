@@ -1,0 +1,129 @@
+"""Losses of elements in an extension module of another package, built here."""
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from elements import SIZES, draws, results, sums, weights
+from numerics import assert_same_bits
+
+import fastloss as fl
+
+PACKAGE = Path(fl.__file__).parent
+
+SOURCE = """
+# cython: language_level=3
+from cython cimport floating
+from fastloss cimport api
+
+
+def versions():
+    return api.API_VERSION, api.api_version()
+
+
+def sample(object loss, floating y, floating p, int wanted):
+    cdef const api.ElementLoss *c = api.element_loss(loss)
+    cdef floating f = 77, g = 77, h = 77
+    with nogil:
+        if floating is float:
+            api.sample32(c, y, p, &f if wanted & 1 else NULL, &g if wanted & 2 else NULL,
+                         &h if wanted & 4 else NULL)
+        else:
+            api.sample64(c, y, p, &f if wanted & 1 else NULL, &g if wanted & 2 else NULL,
+                         &h if wanted & 4 else NULL)
+    return f, g, h
+
+
+def elements(object loss, Py_ssize_t n, const floating[::1] y, const floating[::1] p,
+             floating[::1] f, floating[::1] g, floating[::1] h):
+    cdef const api.ElementLoss *c = api.element_loss(loss)
+    with nogil:
+        if floating is float:
+            api.elements32(c, n, &y[0], &p[0], &f[0], &g[0], &h[0])
+        else:
+            api.elements64(c, n, &y[0], &p[0], &f[0], &g[0], &h[0])
+
+
+def total(object loss, Py_ssize_t n, const floating[::1] y, const floating[::1] p,
+          const floating[::1] w, double scale, floating[::1] g):
+    cdef const api.ElementLoss *c = api.element_loss(loss)
+    cdef const floating *weight = NULL if w is None else &w[0]
+    cdef floating *grad = NULL if g is None else &g[0]
+    cdef double result
+    with nogil:
+        if floating is float:
+            result = api.total32(c, n, &y[0], &p[0], weight, scale, grad)
+        else:
+            result = api.total64(c, n, &y[0], &p[0], weight, scale, grad)
+    return result
+"""
+
+BUILD = """
+from setuptools import Extension, setup
+from Cython.Build import cythonize
+setup(name="user", ext_modules=cythonize([Extension("user", ["user.pyx"])], quiet=True))
+"""
+
+
+def build(folder, source):
+    """Make the module `user` in a folder with what Python finds of fastloss."""
+    pytest.importorskip("Cython", reason="Cython is not installed")
+    pytest.importorskip("setuptools", reason="setuptools is not installed")
+    (folder / "user.pyx").write_text(source)
+    (folder / "setup.py").write_text(BUILD)
+    result = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder,
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)})
+    return result
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user")
+    result = build(folder, SOURCE)
+    assert result.returncode == 0, result.stderr
+    path = next(path for path in folder.iterdir() if path.suffix in (".so", ".pyd"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location("user", path))
+    module.__spec__.loader.exec_module(module)
+    return module
+
+
+def test_versions_agree(user):
+    # that of the installed fastloss, and that compiled for
+    assert user.versions() == (1, 1)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_arrays_and_sums_have_the_bits_of_the_methods(user, n):
+    kinds = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+    for loss, y, p in draws(n):
+        # one more than n, so that there is an address of the first; the rest stays as it is
+        y, p, w = (np.append(each, each.dtype.type(0.5)) for each in (y, p, weights(p)))
+        found = [np.full_like(p, 77) for _ in range(3)]
+        user.elements[kinds[p.dtype]](loss, n, y, p, *found)
+        for ours, theirs in zip(found, results(loss, y[:n], p[:n]), strict=True):
+            assert_same_bits(ours[:n], theirs)
+            assert ours[n] == 77
+        for weight in (None, w):
+            value, slope = sums(loss, y[:n], p[:n], None if weight is None else w[:n])
+            grad = np.full_like(p, 77)
+            assert_same_bits(user.total[kinds[p.dtype]](loss, n, y, p, weight, 1.0, grad), value)
+            assert_same_bits(grad[:n], slope)
+            assert grad[n] == 77
+
+
+def test_samples_have_the_bits_of_the_methods(user):
+    for loss, y, p in draws(150):
+        sample = user.sample["float" if p.dtype == np.float32 else "double"]
+        expected = results(loss, y, p)
+        for i in range(len(p)):
+            wanted = i % 8
+            found = sample(loss, y[i], p[i], wanted)
+            for k in range(3):
+                theirs = float(expected[k][i]) if wanted >> k & 1 else 77.0
+                assert_same_bits(found[k], theirs)
