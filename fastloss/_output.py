@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.backend_bases import FigureCanvasBase
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -95,25 +95,35 @@ def print_table(
     print("", *notes, "", sep="\n")
 
 
-def write_record(path: Path, *, seed: int, quick: bool, **numbers: Any) -> None:
-    """Write numbers to a file as JSON, and how they were computed."""
+def write_record(path: Path, *, packages: Sequence[str] = PACKAGES, **numbers: Any) -> None:
+    """Write numbers to a file as JSON, and how they were computed; all of it, or nothing."""
     record = {
-        "seed": seed,
-        "quick": quick,
         "versions": {
             "fastloss": fastloss.__version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
+            **{name: version(name) for name in packages},
         },
         "simd": _level.LEVEL,
         "threads": fastloss.get_num_threads(),
         **numbers,
     }
-    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    path = path.resolve()
+    if path.exists() and not path.is_file():  # a pipe or device takes no other file's place
+        path.write_text(text, encoding="utf-8")
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def picture_formats() -> list[str]:
     """Return the file formats that a picture can be saved in."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
     return sorted(FigureCanvasBase.get_supported_filetypes())
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``fastloss compare``, ``fastloss train-embedding``, ``fastloss info``."""
+"""The command line: ``fastloss compare``, ``train-embedding``, ``eval`` and ``info``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ MISSING = (
     "fastloss {} needs scipy, scikit-learn, matplotlib and rich: "
     'pip install "fastloss[demo]"'
 )
+EVAL_EXTRAS = ("pyarrow", "rich")
+EVAL_MISSING = 'fastloss eval needs pyarrow and rich: pip install "fastloss[eval]"'
 MAX_SEED = 2**32 - 1  # scikit-learn's largest random_state
 
 
@@ -32,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 1 if a result could not be written, 2 for arguments or an installation
-        that cannot work, 130 after Ctrl-C.
+        Exit status: 0, 1 if data could not be read or a result not written, 2 for arguments or
+        an installation that cannot work, 130 after Ctrl-C.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.threads is not None:
             set_num_threads(arguments.threads)
-        return _demo(of_command[arguments.command], arguments)
+        command = _eval if arguments.command == "eval" else _demo
+        return command(of_command[arguments.command], arguments)
     except KeyboardInterrupt:
         return 130
     finally:
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser of the program and those of its commands on real data."""
+    """Return the parser of the program and those of its commands on data."""
     settings: dict[str, Any] = {
         "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False,
     }
@@ -77,7 +80,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         epilog="example:\n"
         "  fastloss compare --output losses.png    the losses at work on real data, as a table\n"
         "                                          and a picture\n"
-        "  fastloss train-embedding                the same of losses of embeddings\n",
+        "  fastloss train-embedding                the same of losses of embeddings\n"
+        "  fastloss eval DATA --loss log           a loss of the predictions in a file\n",
         **settings,
     )
     parser.add_argument("--version", action="version", version=f"fastloss {__version__}")
@@ -105,25 +109,59 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         **settings,
     )
     _add_options(embedding, "embedding.png", "fewer random features and epochs: a few seconds")
+    evaluate = commands.add_parser(
+        "eval",
+        help="a loss of the predictions in a file of any size, overall and by group",
+        description="Compute a loss of the predictions in a file, in batches: memory does not "
+        "grow with the file. Print its value, the number of rows and the sum of their weights, "
+        "overall and by group.",
+        epilog="example:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
+        "--by country\n",
+        **settings,
+    )
+    _add_eval_options(evaluate)
     commands.add_parser(
         "info", help="version, SIMD level and threads in use",
         description="Print version, SIMD level, OpenMP and thread counts.",
     )
-    return parser, {"compare": compare, "train-embedding": embedding}
+    return parser, {"compare": compare, "train-embedding": embedding, "eval": evaluate}
 
 
 def _add_options(parser: argparse.ArgumentParser, picture: str, quick: str) -> None:
     parser.add_argument("--seed", type=_whole(0, MAX_SEED), default=0, metavar="N",
                         help="of the split into training and held-out data, and of all else that "
                         "is random (default: 0)")
+    _add_common_options(parser)
+    parser.add_argument("--output", type=Path, default=Path(picture), metavar="FILE",
+                        help=f"where the picture goes (default: {picture})")
+    parser.add_argument("--quick", action="store_true", help=quick)
+
+
+def _add_eval_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA",
+                        help="the file: .parquet, .pq, .csv, .tsv, .arrow, .arrows, .ipc or "
+                        ".feather, all with named columns; or .npy with a structured array, whose "
+                        "fields are columns, or a matrix, whose columns are named 0, 1, ...")
+    parser.add_argument("--loss", required=True, metavar="NAME",
+                        help="as log, log_loss or LogLoss: a pointwise loss or cross_entropy")
+    parser.add_argument("--y-true", default="y_true", metavar="COLUMN",
+                        help="what was to be predicted (default: y_true)")
+    parser.add_argument("--y-pred", action="append", metavar="COLUMN",
+                        help="the predictions (default: y_pred); for cross_entropy a column of "
+                        "lists, or one column for each class, each with this option")
+    parser.add_argument("--weight", metavar="COLUMN", help="weights of the rows")
+    parser.add_argument("--by", metavar="COLUMN", help="groups of the rows")
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE",
+                        help="a parameter of the loss; may be given for several")
+    _add_common_options(parser)
+
+
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_whole(1, None), default=None, metavar="N",
                         help="largest number of threads of the losses; results do not depend on "
                         "it (default: what fastloss info says)")
-    parser.add_argument("--output", type=Path, default=Path(picture), metavar="FILE",
-                        help=f"where the picture goes (default: {picture})")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE",
                         help="write all numbers to this file, too")
-    parser.add_argument("--quick", action="store_true", help=quick)
 
 
 def _whole(low: int, high: int | None) -> Callable[[str], int]:
@@ -184,9 +222,58 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     except OSError as error:  # a full disk, say
         print(f"fastloss {arguments.command}: {error}", file=sys.stderr)
         return 1
+    return _hand_over(lambda: report.print_table(results), json, f"picture: {output}")
+
+
+def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Compute a loss of the predictions in a file."""
     try:
-        report.print_table(results)
-        print(f"picture: {output}", *([f"numbers: {json}"] if json is not None else []), sep="\n")
+        from fastloss import _named, _output, eval_file
+        from fastloss._datafile import DataError, DataFile
+        from fastloss.stream import Columns
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EVAL_EXTRAS:
+            raise
+        print(EVAL_MISSING, file=sys.stderr)
+        return 2
+
+    path, json = arguments.data, arguments.json
+    scores = arguments.y_pred or ["y_pred"]
+    columns = Columns(arguments.y_true, scores[0] if len(scores) == 1 else scores,
+                                arguments.weight, arguments.by)
+    try:
+        loss = _named.loss_of(arguments.loss, arguments.param)
+        if loss.reduction == "none":
+            raise ValueError("reduction='none' has no value")
+    except (TypeError, ValueError) as error:
+        parser.error(f"arguments --loss, --param: {error}")
+    if json is not None:
+        if json.resolve() == path.resolve():
+            parser.error(f"argument --json names the data: {str(json)!r}")
+        reason = _why_not_writable(json)
+        if reason:
+            parser.error(f"argument --json: cannot write {str(json)!r}: {reason}")
+    try:
+        data = DataFile(path, columns)
+    except DataError as error:
+        parser.error(f"argument DATA: {error}")
+    try:
+        with _output.progress() as advance:
+            found = eval_file.run(data, loss, progress=advance)
+        if json is not None:
+            eval_file.write_json(found, json, data)
+    except (OSError, TypeError, ValueError) as error:
+        print(f"fastloss eval: {error}", file=sys.stderr)
+        return 1
+    return _hand_over(lambda: eval_file.print_table(found, columns), json)
+
+
+def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) -> int:
+    """Print a table and what files there are."""
+    try:
+        print_table()
+        for line in (*lines, *([f"numbers: {json}"] if json is not None else [])):
+            print(line)
         sys.stdout.flush()
     except BrokenPipeError:  # as in `fastloss compare | head -3`; the files are written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ import numpy as np
 from fastloss import pointwise
 from fastloss._base import WEIGHTS, Interval, Loss, check_values
 from fastloss._booster import inside, settle
+from fastloss._named import snake_case
 from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ class Metric(Adapter):
     @property
     def name(self) -> str:
         """The loss's name in logs."""
-        words = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-        return re.sub(words, "_", type(self.loss).__name__).lower()
+        return snake_case(type(self.loss).__name__)
 
     def _value(self, y: Any, p: Any, w: Any) -> float:
         try:
