@@ -98,6 +98,10 @@ class Loss(Parametrised):
         """Return the loss's name in the compiled list of losses and its parameters there."""
         raise TypeError(f"{type(self).__name__} is no loss of its own")
 
+    def _where_straight(self) -> str | None:
+        """Return where the second derivative is 0, "everywhere" or "in parts", if it is known."""
+        return None
+
     def _make_kernel(self) -> _call.Kernel:
         return _call.Kernel(*self._kernel_parameters(), self.reduction)
 

@@ -6,6 +6,7 @@ cdef enum Reduction:
 
 cdef class Kernel:
     cdef Bound bound
+    cdef object loops
     cdef int reduction
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                         bint per_element, object out_f, object out_g, object out_h,

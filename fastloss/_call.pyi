@@ -1,11 +1,18 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, overload
 
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
+class Loops(Protocol):
+    addresses: tuple[int, ...]
+
 class Kernel:
+    @overload
     def __init__(self, loss: str, parameters: dict[str, float], reduction: str) -> None: ...
+    @overload
+    def __init__(self, loss: Loops, parameters: Sequence[float], reduction: str) -> None: ...
 
 def read_inputs(
     y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None

@@ -9,12 +9,13 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport PyObject
 from libc.math cimport NAN
-from libc.string cimport memcpy
+from libc.stdint cimport uintptr_t
+from libc.string cimport memcpy, memset
 
 from fastloss._arrays cimport (check_dtype, check_shape, describe, output, read, replaces,
                                type_of)
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
-                            Job, Operand, Runner, Sums)
+                            Job, Map32, Map64, N_OUTPUTS, Operand, Runner, Sums)
 from fastloss._threads cimport team_size
 
 from fastloss._level import kernels
@@ -77,11 +78,29 @@ cdef void lay_out(Job *job, PyObject **arrays, Operand **operands, int count, bi
 
 
 cdef class Kernel:
-    """A loss with its parameters, ready to run."""
+    """A loss with its parameters, ready to run.
 
-    def __init__(self, str loss, dict parameters, str reduction):
-        cdef bytes bound = kernels.bind.__signatures__[loss](parameters)
-        memcpy(&self.bound, <const char *>bound, sizeof(Bound))
+    `loss` is a name in the list of losses, with its parameters by name; or loops that were compiled
+    elsewhere, which live as long as the kernel: an object with the `addresses` of a map for each
+    set of outputs, those of float32 and then those of float64. `parameters` are then numbers.
+    """
+
+    def __init__(self, object loss, object parameters, str reduction):
+        cdef bytes bound
+        cdef Py_ssize_t i
+        if isinstance(loss, str):
+            bound = kernels.bind.__signatures__[loss](parameters)
+            memcpy(&self.bound, <const char *>bound, sizeof(Bound))
+        else:
+            if len(parameters) > <Py_ssize_t>(sizeof(self.bound.parameters) // sizeof(double)):
+                raise ValueError(f"a loss has at most 12 parameters, got {len(parameters)}")
+            memset(&self.bound, 0, sizeof(Bound))
+            for i in range(N_OUTPUTS):
+                self.bound.map32[i] = <Map32><uintptr_t>loss.addresses[i]
+                self.bound.map64[i] = <Map64><uintptr_t>loss.addresses[N_OUTPUTS + i]
+            for i in range(len(parameters)):
+                self.bound.parameters[i] = parameters[i]
+            self.loops = loss
         self.reduction = REDUCTIONS[reduction]
 
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,

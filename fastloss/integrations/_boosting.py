@@ -106,7 +106,8 @@ class Objective(Adapter):
     -----
     Where a loss is straight (the tails of Huber's, hinge loss, the linear contrastive loss) its
     second derivative is 0 and so says nothing about the step: there it is set to 1 (times the
-    weight) if there is a slope. Absolute, pinball and absolute percentage loss have 1 everywhere.
+    weight) if there is a slope. Absolute, pinball and absolute percentage loss have 1 everywhere,
+    as has a loss of `fastloss.custom` that is straight on both sides of its kinks.
     """
 
     hessian: Hessian = "exact"
@@ -138,8 +139,11 @@ class Objective(Adapter):
         if not 0 < self.hess_floor < math.inf:
             raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
         object.__setattr__(self, "_sum", self.loss.replace(reduction="sum"))
-        object.__setattr__(self, "_straight", isinstance(self.loss, _STRAIGHT))
-        object.__setattr__(self, "_kinked", isinstance(self.loss, _KINKED))
+        where = self.loss._where_straight() or (
+            "everywhere" if isinstance(self.loss, _KINKED) else
+            "in parts" if isinstance(self.loss, _STRAIGHT) else "nowhere")
+        object.__setattr__(self, "_straight", where != "nowhere")
+        object.__setattr__(self, "_kinked", where == "everywhere")
         object.__setattr__(self, "_factor", 2.0 if self.hessian == "xgboost" else 1.0)
 
     def _derivatives(
@@ -249,7 +253,7 @@ class Metric(Adapter):
     @property
     def name(self) -> str:
         """The loss's name in logs."""
-        return snake_case(type(self.loss).__name__)
+        return snake_case(getattr(self.loss, "__name__", type(self.loss).__name__))
 
     def _value(self, y: Any, p: Any, w: Any) -> float:
         try:

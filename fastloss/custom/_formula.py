@@ -1,0 +1,152 @@
+"""A formula and its derivatives as plain data, and how it is made of a function."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from fastloss.custom._derivatives import derivatives
+from fastloss.custom._functions import compare, number_of
+from fastloss.custom._graph import Graph, Node, both, select
+from fastloss.custom._reader import Reader
+from fastloss.custom._source import refusal, source_of
+
+Step = tuple[Any, ...]  # an operation and its arguments, by their number in the formula
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Value and derivatives of a loss at one sample, step by step.
+
+    Attributes
+    ----------
+    steps : tuple
+        Operations, each after its arguments.
+    outputs : tuple of int
+        The steps that are the loss, its first and its second derivative by p.
+    parameters : tuple of str
+        Names of the parameters, in the order of their numbers.
+    defaults : tuple
+        Of each its default value, or None.
+    """
+
+    steps: tuple[Step, ...]
+    outputs: tuple[int, int, int]
+    parameters: tuple[str, ...]
+    defaults: tuple[float | None, ...]
+
+    @property
+    def straight(self) -> str:
+        """Where the second derivative is 0: "everywhere", or maybe "in parts"."""
+        step = self.steps[self.outputs[2]]
+        if step[0] == "select":  # 0, or NaN for NaN
+            step = self.steps[step[2]]
+        return "everywhere" if step == ("constant", 0.0) else "in parts"
+
+
+def formula_of(function: FunctionType, reserved: frozenset[str]) -> Formula:
+    """Return the formula of a function of target, prediction and parameters.
+
+    Raises
+    ------
+    TypeError
+        If its arguments are not those of a loss.
+    ValueError
+        If it has something that is not supported, or does not depend on the prediction.
+    """
+    names, parameters, defaults = _arguments(function, reserved)
+    graph = Graph()
+    values = dict(zip(names, [graph.add("y"), graph.add("p")], strict=True))
+    values |= {name: graph.add("parameter", k) for k, name in enumerate(parameters)}
+    reader = Reader.of(graph, function)
+    try:
+        value = number_of(reader.node(reader.read(values), reader.source.node))
+        graph.place = reader.source.place()
+        if not value.moves:
+            raise refusal(f"the loss does not depend on {names[1]!r}, the prediction",
+                          graph.place)
+        outputs = [_keep_nan(each) for each in (value, *derivatives(value))]
+    except ArithmeticError as error:
+        node = error.args[0]
+        raise refusal(f"there is no derivative of {node.op}", node.place) from None
+    except RecursionError:
+        raise refusal("it is nested too deeply", reader.source.place()) from None
+    steps, numbers = _in_order(outputs)
+    return Formula(steps, (numbers[0], numbers[1], numbers[2]), parameters, defaults)
+
+
+def _arguments(
+    function: FunctionType, reserved: frozenset[str]
+) -> tuple[list[str], tuple[str, ...], tuple[float | None, ...]]:
+    """Return the names of y and p, and those of parameters with their defaults."""
+    arguments = list(inspect.signature(function).parameters.values())
+    wanted = "f must be a function of y_true, y_pred and parameters by name"
+    if any(a.kind in (a.VAR_POSITIONAL, a.VAR_KEYWORD) for a in arguments):
+        raise TypeError(f"{wanted}, without * and **, got {_shown(function)}")
+    if len(arguments) < 2 or arguments[1].kind is arguments[1].KEYWORD_ONLY:
+        raise TypeError(f"{wanted}, got {_shown(function)}")
+    for a in arguments[:2]:
+        if a.default is not a.empty:
+            raise TypeError(f"{wanted}, but {a.name} has a default: {_shown(function)}")
+    for a in arguments[2:]:
+        if a.kind is a.POSITIONAL_ONLY:
+            raise TypeError(f"{wanted}, but {a.name} has none: {_shown(function)}")
+        if a.name in reserved or keyword.iskeyword(a.name) or a.name.startswith("_"):
+            raise TypeError(f"a parameter of f cannot be called {a.name!r}: {_shown(function)}")
+    return ([a.name for a in arguments[:2]], tuple(a.name for a in arguments[2:]),
+            tuple(None if a.default is a.empty else a.default for a in arguments[2:]))
+
+
+def _shown(function: FunctionType) -> str:
+    return f"{function.__name__}{inspect.signature(function)}"
+
+
+def _carried(node: Node, known: dict[Node, frozenset[str]]) -> frozenset[str]:
+    """Return which of y and p make a node NaN when they are."""
+    if node not in known:
+        nothing: frozenset[str] = frozenset()
+        inner = [_carried(a, known) for a in node.args if isinstance(a, Node)]
+        if node.op in ("y", "p"):
+            known[node] = frozenset(node.op)
+        elif node.op == "select":
+            known[node] = inner[1] & inner[2]
+        elif node.op == "pow" or node.is_truth:  # x**0 and 1**x are 1
+            known[node] = nothing
+        else:
+            known[node] = nothing.union(*inner)
+    return known[node]
+
+
+def _keep_nan(value: Node) -> Node:
+    """Return a value that is NaN where y or p is."""
+    if len(_carried(value, {})) == 2:
+        return value
+    y, p = value.graph.add("y"), value.graph.add("p")
+    return select(both("and", compare("eq", y, y), compare("eq", p, p)), value, y + p)
+
+
+def _in_order(outputs: list[Node]) -> tuple[tuple[Step, ...], list[int]]:
+    """Return the operations that outputs need, arguments first, and the outputs' numbers."""
+    needed: set[Node] = set()
+    todo = list(outputs)
+    while todo:
+        node = todo.pop()
+        if node not in needed:
+            needed.add(node)
+            todo.extend(a for a in node.args if isinstance(a, Node))
+    ordered = sorted(needed, key=lambda node: node.index)
+    number = {node: i for i, node in enumerate(ordered)}
+    steps = tuple((node.op, *(number[a] if isinstance(a, Node) else a for a in node.args))
+                  for node in ordered)
+    return steps, [number[node] for node in outputs]
+
+
+def text_of(function: FunctionType) -> str:
+    """Return what shows a function in a repr: its name, or a lambda's source."""
+    if function.__name__ != "<lambda>":
+        return function.__name__
+    return ast.unparse(source_of(function).node)

@@ -1,0 +1,228 @@
+"""Losses made of a user's formula."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from fastloss import _call
+from fastloss._base import REALS, REDUCTION, Interval, Loss, Reduction
+from fastloss._parameters import number, parameter
+from fastloss.custom._code import IN_BOUND
+from fastloss.custom._compile import loops
+from fastloss.custom._formula import Formula, formula_of, text_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+RESERVED = frozenset({*dir(Loss), "f", "y_true", "y_pred", "sample_weight", "reduction", "targets",
+                      "predictions", "formula", "text", "values"})
+
+_finite = number()
+
+
+def _as_is(name: str, value: Any) -> Any:
+    return value
+
+
+def _domain(name: str, value: Any) -> Interval:
+    """Check for the least and the greatest valid value."""
+    if value is None or value == REALS:
+        return REALS
+    if isinstance(value, Interval):
+        return value
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not low < high:
+        raise ValueError(f"{name} must be None or a pair of numbers (least, greatest), "
+                         f"got {value!r}")
+    what = (f"numbers from {low:g} to {high:g}" if max(-low, high) < math.inf else
+            f"numbers >= {low:g}" if low > -math.inf else f"numbers <= {high:g}")
+    return REALS if low == -math.inf and high == math.inf else Interval(low, high, what)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CustomLoss(Loss):
+    """A loss made by `loss` of a formula, with the methods of every other.
+
+    Two are equal if their formulas do the same operations, with equal parameters, domains and
+    reduction. What is pickled is the formula as it was read: it needs neither the function nor
+    its module where it is loaded, but Numba.
+
+    Attributes
+    ----------
+    formula : Formula
+        Value and derivatives, step by step.
+    values : tuple of float
+        Those of the parameters, which are attributes too.
+    targets, predictions : Interval
+        What y_true and y_pred are meant to be.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}
+    """
+
+    formula: Formula = parameter(None, _as_is)
+    values: tuple[float, ...] = parameter((), _as_is)
+    text: str = parameter("", _as_is)
+    targets: Interval = parameter(None, _domain)
+    predictions: Interval = parameter(None, _domain)
+    reduction: Reduction = parameter("mean", REDUCTION)
+
+    @property
+    def __name__(self) -> str:
+        """The function's name."""
+        return self.text if self.text.isidentifier() else "custom_loss"
+
+    def _make_kernel(self) -> _call.Kernel:
+        return _call.Kernel(loops(self.formula, self.values), self.values[:IN_BOUND],
+                            self.reduction)
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return self.targets, self.predictions
+
+    def _where_straight(self) -> str:
+        return self.formula.straight
+
+    def _parameters(self) -> dict[str, Any]:
+        domains = {name: tuple(getattr(self, name)[:2]) for name in ("targets", "predictions")
+                   if getattr(self, name) is not REALS}
+        return {**dict(zip(self.formula.parameters, self.values, strict=True)), **domains,
+                "reduction": self.reduction}
+
+    def __getattr__(self, name: str) -> float:
+        if not name.startswith("_") and name in self.formula.parameters:
+            return self.values[self.formula.parameters.index(name)]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self._parameters().items()]
+        return f"loss({', '.join([self.text, *shown])})".replace("inf", "float('inf')")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        held = {item.name: getattr(self, item.name) for item in fields(self)}
+        return partial(type(self), **held), ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a loss like this one with some parameters changed.
+
+        Parameters
+        ----------
+        **changes
+            New values of parameters of the formula, `targets`, `predictions` or `reduction`.
+
+        Raises
+        ------
+        TypeError
+            If the formula has no such parameter.
+        ValueError
+            If a value is not valid for its parameter.
+        """
+        held = {item.name: getattr(self, item.name) for item in fields(self)}
+        own = dict(zip(self.formula.parameters, self.values, strict=True))
+        for name, value in changes.items():
+            if name in own:
+                own[name] = _finite(name, value)
+            elif name in ("targets", "predictions", "reduction"):
+                held[name] = value
+            else:
+                raise TypeError(f"{self.text} has no parameter {name!r}; it has "
+                                f"{', '.join([*own, 'targets', 'predictions', 'reduction'])}")
+        held["values"] = tuple(own.values())
+        return type(self)(**held)
+
+
+def loss(
+    f: Callable[..., Any],
+    *,
+    reduction: Reduction = "mean",
+    targets: tuple[float, float] | None = None,
+    predictions: tuple[float, float] | None = None,
+    **parameters: float,
+) -> CustomLoss:
+    """Return a loss of your own, made of the formula of one sample.
+
+    The formula's source is read, differentiated twice by the prediction, operation by operation
+    and exactly, and compiled with Numba to loops of its own in float32 and float64, which run where
+    those of the built-in losses do.
+
+    Parameters
+    ----------
+    f : function
+        ``f(y, p)`` or ``f(y, p, a, b, ...)``: the loss of one sample of target y and prediction p,
+        with parameters. A `def` or lambda of arithmetic, comparisons, ``and or not``, conditional
+        expressions, ``if`` and ``else``, local variables, `abs`, `min`, `max`, functions of
+        `math` and `numpy` of single numbers, and functions of your own of the same kind. Numbers
+        from outside are read once, now.
+    reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
+        See `ContrastiveLoss`.
+    targets, predictions : pair of float, optional
+        Least and greatest valid y and p, for `check` and for adapters, which refuse others; by
+        default any finite number.
+    **parameters : float
+        Values of the parameters of `f` that have no default, or others. Another value is no
+        new compilation (but of a 13th parameter and further ones).
+
+    Returns
+    -------
+    CustomLoss
+        An object with the methods of every loss, which can be pickled, compared and given to
+        the adapters of `fastloss.integrations`.
+
+    Raises
+    ------
+    TypeError
+        If `f` is no Python function of y, p and parameters, or a parameter is missing or is none
+        of its.
+    ValueError
+        If the formula has something that is not supported, a loop or a global array say, with
+        the line it stands in; if it has no derivative or does not depend on p; or if a
+        parameter is no finite number.
+
+    Notes
+    -----
+    The derivative is that of the branch taken: at ``p == y``, that of ``b`` in ``a if p > y else
+    b``. `min` and `max` take the first of equal numbers, as Python's do; `np.clip` at its bounds
+    takes x. The derivative of ``abs(x)`` at 0 is 0, of `floor`, `ceil`, `trunc` and `sign` 0
+    everywhere.
+
+    Nothing raises: ``log(-1)`` is nan and ``1 / 0`` inf, as in NumPy. A NaN in y, p or weights
+    comes out as NaN. Both sides of a condition are computed.
+
+    float32 predictions are computed in float32, but what depends on parameters alone is computed
+    in float64 and rounded. `math.hypot` and `numpy.logaddexp` neither overflow nor lose their
+    curvature far out: ``delta * (math.hypot(delta, p - y) - delta)`` is the Pseudo-Huber loss.
+
+    Compiling takes a second or two; the machine code is kept in $FASTLOSS_CACHE_DIR, or the
+    user's folder of caches, if it can be written.
+
+    Examples
+    --------
+    >>> def shortage(y, p, over, under):
+    ...     return over * (p - y) if p > y else under * (y - p)
+    >>> cost = loss(shortage, over=1.0, under=4.0)
+    >>> cost.value_and_grad([10.0, 10.0], [12.0, 9.0])
+    (3.0, array([ 0.5, -2. ]))
+    >>> cost.replace(under=1.0).value([10.0, 10.0], [12.0, 9.0])
+    1.5
+    """
+    if not isinstance(f, FunctionType):
+        raise TypeError("f must be a Python function or lambda of y_true and y_pred, "
+                        f"got {f!r}")
+    formula = formula_of(f, RESERVED)
+    text = text_of(f)
+    for name in parameters:
+        if name not in formula.parameters:
+            raise TypeError(f"{text} has no parameter {name!r}; it has "
+                            f"{', '.join(formula.parameters) or 'none'}")
+    given = dict(zip(formula.parameters, formula.defaults, strict=True)) | parameters
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        raise TypeError(f"{text} needs a value for its parameter {missing[0]!r}")
+    values = tuple(_finite(name, given[name]) for name in formula.parameters)
+    return CustomLoss(formula=formula, values=values, text=text, targets=targets,  # type: ignore[arg-type]
+                      predictions=predictions, reduction=reduction)  # type: ignore[arg-type]
