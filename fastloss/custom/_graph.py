@@ -260,6 +260,8 @@ def absolute(a: Node) -> Node:
     """Return |a|."""
     if a.op == "neg":
         return absolute(a.args[0])
+    if a.op == "mul" and a.args[0].constant is not None:
+        return mul(a.graph.node_of(abs(a.args[0].constant)), absolute(a.args[1]))
     return a if a.op == "abs" else a.graph.add("abs", a)
 
 

@@ -249,10 +249,9 @@ class Reader:
             return value
         if isinstance(value, (bool, numbers.Real)) or type(value).__name__ == "bool":
             return self.graph.node_of(value if isinstance(value, bool) else float(value))
-        what = ast.unparse(node) if isinstance(node, ast.expr) else "a result"
-        kind = type(value).__name__
-        article = "an" if kind[0] in "aeiou" else "a"
-        self.refuse(f"{what} is {article} {kind}, not a number", node)
+        what = ast.unparse(node) if isinstance(node, ast.expr) else "what it returns"
+        kind = "function" if isinstance(value, Closure) else type(value).__name__
+        self.refuse(f"{what} is of type {kind}, not a number", node)
 
     def _name(self, name: str, node: ast.AST, names: Names) -> Value:
         if name in names:
