@@ -98,6 +98,11 @@ class Loss(Parametrised):
         """Return the loss's name in the compiled list of losses and its parameters there."""
         raise TypeError(f"{type(self).__name__} is no loss of its own")
 
+    @property
+    def _title(self) -> str:
+        """The name to show."""
+        return type(self).__name__
+
     def _where_straight(self) -> str | None:
         """Return where the second derivative is 0, "everywhere" or "in parts", if it is known."""
         return None

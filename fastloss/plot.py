@@ -89,7 +89,7 @@ def plot_losses(
     for (top, bottom), loss in zip(grid.T, losses, strict=True):
         draw_curves(top, loss, "value", targets, points)
         draw_curves(bottom, loss, "gradient", targets, points)
-        top.set_title(type(loss).__name__)
+        top.set_title(loss._title)
         top.set_xlabel("")
         add_legend(top)
     return figure

@@ -21,9 +21,7 @@ if not (ROOT / "bench").exists():
 sys.path.append(str(ROOT))
 
 from bench.custom import ALGEBRAIC, OTHERS, main  # noqa: E402
-
 from fastloss.custom import _code, _compile, loss  # noqa: E402
-
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -140,7 +138,8 @@ def test_the_same_bits_in_every_layout_and_for_every_number_of_threads(huber, dt
 def test_numbers_are_those_of_the_built_in_kernels_path(huber):
     rng = np.random.default_rng(4)
     ours = ALGEBRAIC[2].ours
-    y, p, w = rng.integers(-3, 4, (300, 200)), rng.normal(size=(300, 200)) * 3, rng.random((300, 200))
+    shape = 300, 200
+    y, p, w = rng.integers(-3, 4, shape), rng.normal(size=shape) * 3, rng.random(shape)
     for reduction in ("mean", "sum", "none", "sum_over_batch_size"):
         for weight in (None, w):
             assert_same_bits(all_results(huber.replace(reduction=reduction), y, p, weight),

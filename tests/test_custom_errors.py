@@ -9,7 +9,7 @@ from formulas import define
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
-from fastloss.custom import loss  # noqa: E402
+from fastloss.custom import loss
 
 TABLE = np.arange(3.0)
 NAMES = {"math": math, "np": np, "TABLE": TABLE, "loss": loss, "text": "a", "functools": functools}
@@ -108,13 +108,13 @@ def test_no_source():
 def test_a_source_that_changed():
     function = define("def f(y, p):\n    return p * p")
     function.__code__ = function.__code__.replace(co_firstlineno=2)
-    with pytest.raises(ValueError, match="not at line 2 of .*has the file changed"):
+    with pytest.raises(ValueError, match=r"not at line 2 of .*has the file changed"):
         loss(function)
 
 
 @pytest.mark.parametrize("f", [None, "p * p", abs, np.exp, functools.partial(max, 1), dict().get])
 def test_what_is_no_function(f):
-    with pytest.raises(TypeError, match="^f must be a Python function or lambda"):
+    with pytest.raises(TypeError, match=r"^f must be a Python function or lambda"):
         loss(f)
 
 
@@ -145,14 +145,14 @@ def test_wrong_parameters():
     for value in ("1", None, math.inf, math.nan, True, 1j):
         with pytest.raises((ValueError, TypeError), match="k"):
             loss(scaled, k=value)
-        with pytest.raises(ValueError, match="^k must be a finite number, got"):
+        with pytest.raises(ValueError, match=r"^k must be a finite number, got"):
             loss(scaled, k=2).replace(k=value)
-    with pytest.raises(ValueError, match="^reduction must be"):
+    with pytest.raises(ValueError, match=r"^reduction must be"):
         loss(scaled, k=2, reduction="median")
     with pytest.raises(TypeError, match="scaled has no parameter 'z'; it has k, m, targets"):
         loss(scaled, k=2).replace(z=3)
     for wrong in (1, (1,), (2, 1), (0, math.nan), "ab"):
-        with pytest.raises(ValueError, match="^predictions must be None or a pair"):
+        with pytest.raises(ValueError, match=r"^predictions must be None or a pair"):
             loss(scaled, k=2, predictions=wrong)
     with pytest.raises(AttributeError, match="no attribute 'delta'"):
         loss(scaled, k=2).delta  # noqa: B018

@@ -1,4 +1,4 @@
-"""Formulas are read as Python runs them, and differentiated exactly: in mpmath, before compiling."""
+"""Formulas are read as Python runs them, and differentiated exactly: in mpmath, not compiled."""
 
 import math
 import random
@@ -10,9 +10,9 @@ from formulas import define, results_of
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
-from fastloss.custom import _functions  # noqa: E402
-from fastloss.custom._derivatives import FUNCTIONS, STEPS  # noqa: E402
-from fastloss.custom._formula import formula_of  # noqa: E402
+from fastloss.custom import _functions
+from fastloss.custom._derivatives import FUNCTIONS, STEPS
+from fastloss.custom._formula import formula_of
 
 NAMES = {"math": math, "np": np}
 
@@ -47,7 +47,8 @@ RANGES = {
     "asin": (-0.9, 0.9), "acos": (-0.9, 0.9), "atanh": (-0.9, 0.9), "acosh": (1.1, 5),
 }
 MORE = ["np.sqrt", "np.square", "np.abs", "np.fabs", "math.fabs", "np.exp2", "np.negative",
-        "np.reciprocal", "abs", "float", "np.floor", "math.ceil", "np.trunc", "np.sign", "math.sqrt"]
+        "np.reciprocal", "abs", "float", "np.floor", "math.ceil", "np.trunc", "np.sign",
+        "math.sqrt"]
 
 
 @pytest.mark.parametrize("name", [*(f"math.{name}" for name in FUNCTIONS), *MORE])

@@ -48,7 +48,8 @@ def test_readme_trains_as_the_command_does():
             == [(p.name, p.kind, p.default) for p in package])
 
 
-LIBRARIES = {"compiled": "numba", "integrations.xgboost": "xgboost", "integrations.torch": "torch",
+LIBRARIES = {"compiled": "numba", "custom._loss": "numba",
+             "integrations.xgboost": "xgboost", "integrations.torch": "torch",
              "integrations.lightgbm": "lightgbm", "integrations.catboost": "catboost"}
 MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)),
            *(f"embedding.{module.name}" for module in iter_modules(embedding.__path__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import keyword
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
@@ -37,7 +37,7 @@ class Formula:
     steps: tuple[Step, ...]
     outputs: tuple[int, int, int]
     parameters: tuple[str, ...]
-    defaults: tuple[float | None, ...]
+    defaults: tuple[float | None, ...] = field(compare=False)
 
     @property
     def straight(self) -> str:

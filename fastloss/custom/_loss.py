@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -68,15 +68,15 @@ class CustomLoss(Loss):
 
     formula: Formula = parameter(None, _as_is)
     values: tuple[float, ...] = parameter((), _as_is)
-    text: str = parameter("", _as_is)
+    text: str = field(default="", compare=False, metadata={"check": _as_is})
     targets: Interval = parameter(None, _domain)
     predictions: Interval = parameter(None, _domain)
     reduction: Reduction = parameter("mean", REDUCTION)
 
     @property
-    def __name__(self) -> str:
+    def _title(self) -> str:
         """The function's name."""
-        return self.text if self.text.isidentifier() else "custom_loss"
+        return self.text if self.text.isidentifier() else type(self).__name__
 
     def _make_kernel(self) -> _call.Kernel:
         return _call.Kernel(loops(self.formula, self.values), self.values[:IN_BOUND],

@@ -253,7 +253,7 @@ class Metric(Adapter):
     @property
     def name(self) -> str:
         """The loss's name in logs."""
-        return snake_case(getattr(self.loss, "__name__", type(self.loss).__name__))
+        return snake_case(self.loss._title)
 
     def _value(self, y: Any, p: Any, w: Any) -> float:
         try:
