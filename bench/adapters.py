@@ -23,7 +23,7 @@ Calls = dict[str, Callable[[], Any]]
 ROUNDS = 15
 
 
-def medians(calls: Calls, rounds: int) -> dict[str, tuple[float, float | None]]:
+def medians_and_parts(calls: Calls, rounds: int) -> dict[str, tuple[float, float | None]]:
     """Return the median time of each call, in milliseconds, and of which part in it a loss had.
 
     A call may return the seconds that its loss took of it.
@@ -42,6 +42,11 @@ def medians(calls: Calls, rounds: int) -> dict[str, tuple[float, float | None]]:
     return {name: (statistics.median(each),
                    statistics.median(parts[name]) if parts[name] else None)
             for name, each in times.items()}
+
+
+def medians(calls: Calls, rounds: int) -> dict[str, float]:
+    """Return the median time of each call, in milliseconds."""
+    return {name: each for name, (each, _) in medians_and_parts(calls, rounds).items()}
 
 
 def of_scipy(quick: bool) -> Iterator[tuple[str, Calls]]:
@@ -138,7 +143,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     for name in arguments.adapters or ADAPTERS:
         for case, calls in ADAPTERS[name](arguments.quick):
-            print(line(case, medians(calls, 3 if arguments.quick else ROUNDS)), flush=True)
+            found = medians_and_parts(calls, 3 if arguments.quick else ROUNDS)
+            print(line(case, found), flush=True)
 
 
 if __name__ == "__main__":
