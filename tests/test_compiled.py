@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,38 +258,29 @@ def test_code_with_a_loss_compiled_in_is_not_kept_and_numba_says_so():
 
 # ---- outside the checkout -------------------------------------------------------------------
 
-USER = """
-import numba
-from fastloss import compiled
-
-@numba.njit(cache=True)
-def quantile(loss, stream, rate):
-    p = stream[0]
-    for y in stream:
-        p -= rate * compiled.sample(loss, y, p)[1]
-    return p, compiled.total(loss, stream, stream)
-"""
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+USER = re.search(r"\n## In Numba and Cython\n.*?\n```python\n(.*?)```", README, re.DOTALL)[1]
 RUN = """
 import sys, numpy as np, fastloss as fl
 sys.path.insert(0, "")
 import user
 stream = np.random.default_rng(0).random(5000)
 for level in 0.1, 0.9:
-    p, zero = user.quantile(fl.PinballLoss(quantile=level), stream, 0.005)
-    assert abs(p - level) < 0.1 and zero == 0, p
-print(sum(user.quantile.stats.cache_hits.values()), len(user.quantile.signatures))
+    p = user.follow(fl.PinballLoss(quantile=level), stream, 0.005)
+    assert abs(p - level) < 0.1, p
+print(sum(user.follow.stats.cache_hits.values()), len(user.follow.signatures))
 """
 
 
-def test_a_users_module_is_compiled_once_and_kept_on_disk(tmp_path):
+def test_the_readmes_function_is_compiled_once_and_kept_on_disk(tmp_path):
     (tmp_path / "user.py").write_text(USER)
     assert run_python(RUN, tmp_path, NUMBA_CACHE_DIR="") == "0 1"
     assert run_python(RUN, tmp_path, NUMBA_CACHE_DIR="") == "1 1"      # in another process
 
 
 def test_functions_work_where_numba_does_not_compile(tmp_path):
-    (tmp_path / "user.py").write_text(USER.replace(", rate):", ", rate=0.005):"))
-    code = RUN.partition("print")[0] + "print(type(user.quantile).__name__)"
+    (tmp_path / "user.py").write_text(USER)
+    code = RUN.partition("print")[0] + "print(type(user.follow).__name__)"
     assert run_python(code, tmp_path, NUMBA_DISABLE_JIT="1") == "function"
 
 
@@ -310,6 +302,7 @@ import sys
 sys.path[:0] = sys.argv[1:]
 import test_compiled
 from fastloss import _level
+test_compiled.test_arrays_and_samples_have_the_bits_of_the_methods(1025)
 test_compiled.test_any_set_of_results_also_in_place_of_the_inputs()
 test_compiled.test_the_gradient_of_a_sum_is_scaled_and_may_replace_an_input()
 print(_level.LEVEL)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from numerics import assert_same_bits
 import fastloss as fl
 
 PACKAGE = Path(fl.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 
 SOURCE = """
 # cython: language_level=3
@@ -64,33 +66,46 @@ def total(object loss, Py_ssize_t n, const floating[::1] y, const floating[::1] 
 """
 
 BUILD = """
-from setuptools import Extension, setup
+from setuptools import setup
 from Cython.Build import cythonize
-setup(name="user", ext_modules=cythonize([Extension("user", ["user.pyx"])], quiet=True))
+setup(name="user", ext_modules=cythonize("*.pyx", quiet=True))
 """
 
 
-def build(folder, source):
-    """Make the module `user` in a folder with what Python finds of fastloss."""
+DOCUMENT = ROOT / "docs" / "compiled.md"
+
+
+def cython_of(text):
+    return re.search(r"^```cython\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the modules built, where Python finds nothing of a checkout but fastloss."""
     pytest.importorskip("Cython", reason="Cython is not installed")
     pytest.importorskip("setuptools", reason="setuptools is not installed")
-    (folder / "user.pyx").write_text(source)
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "user.pyx").write_text(SOURCE)
+    if DOCUMENT.exists():
+        (folder / "document.pyx").write_text(cython_of(DOCUMENT.read_text()))
     (folder / "setup.py").write_text(BUILD)
     result = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder,
         capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)})
-    return result
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def load(folder, name):
+    path = next(path for path in folder.glob(f"{name}.*") if path.suffix in (".so", ".pyd"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path))
+    module.__spec__.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("user")
-    result = build(folder, SOURCE)
-    assert result.returncode == 0, result.stderr
-    path = next(path for path in folder.iterdir() if path.suffix in (".so", ".pyd"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location("user", path))
-    module.__spec__.loader.exec_module(module)
-    return module
+def user(folder):
+    return load(folder, "user")
 
 
 def test_versions_agree(user):
@@ -127,3 +142,52 @@ def test_samples_have_the_bits_of_the_methods(user):
             for k in range(3):
                 theirs = float(expected[k][i]) if wanted >> k & 1 else 77.0
                 assert_same_bits(found[k], theirs)
+
+
+def test_the_documents_example(folder):
+    if not DOCUMENT.exists():
+        pytest.skip("tests run without the checkout's docs/ folder")
+    gradient = load(folder, "document").gradient
+    loss = fl.LogLoss(from_logits=True, reduction="none")
+    y, p = np.eye(40), np.random.default_rng(0).normal(size=(40, 40))
+    expected = loss.grad(y, p)
+    gradient(loss, y, p)
+    assert_same_bits(p, expected)
+    gradient(loss, y[:, :0].copy(), p[:, :0].copy())
+    with pytest.raises(ValueError, match="same shape"):
+        gradient(loss, y, p[1:])
+
+
+@pytest.mark.parametrize("loss", [
+    fl.CrossEntropyLoss(), fl.SupConLoss(), fl.TripletLoss(), fl.huber_loss, None, 1.0], ids=repr)
+def test_what_is_no_loss_of_elements_is_refused(user, loss):
+    with pytest.raises(TypeError, match=re.escape(
+            f"loss must be a loss of elements, such as fastloss.HuberLoss(), got {loss!r}")):
+        user.sample["double"](loss, 1.0, 0.5, 7)
+
+
+def test_a_result_may_replace_an_input(user):
+    for loss, y, p in draws(1100):
+        kind = "float" if p.dtype == np.float32 else "double"
+        expected = results(loss, y, p)
+        value, grad = y.copy(), p.copy()
+        hess = np.empty_like(p)
+        user.elements[kind](loss, p.size, value, grad, value, grad, hess)
+        for ours, theirs in zip((value, grad, hess), expected, strict=True):
+            assert_same_bits(ours, theirs)
+
+
+def test_the_public_declarations_need_no_others():
+    text = (PACKAGE / "api.pxd").read_text()
+    assert not re.findall(r"^\s*(?:from\s+\S+\s+)?(?:cimport|include)\b.*", text, re.MULTILINE)
+
+
+def test_of_the_sources_only_the_public_declarations_are_installed():
+    try:
+        files = importlib.metadata.files("fastloss") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("fastloss runs from a checkout")
+    sources = {str(path) for path in files if path.suffix in (".pxd", ".pxi", ".pyx", ".h", ".c")}
+    if not any(path.name == "api.pyi" for path in files):
+        pytest.skip("fastloss is installed in editable mode")
+    assert sources == {"fastloss/api.pxd"}

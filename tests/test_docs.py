@@ -33,6 +33,16 @@ def test_readme_snippets_print_what_it_says():
     assert not failures, failures
 
 
+def test_the_document_on_compiled_code_prints_what_it_says():
+    document = ROOT / "docs" / "compiled.md"
+    if not document.exists():
+        pytest.skip("tests run without the checkout's docs/ folder")
+    pytest.importorskip("numba", reason="numba is not installed")
+    tries, failures = run_examples(document.read_text(), "compiled.md", {})
+    assert tries >= 5
+    assert not failures, failures
+
+
 def test_readme_trains_as_the_command_does():
     text = (ROOT / "README.md").read_text()
     shown = re.search(r"^>>> (def train\(.*\n)((?:\.\.\. .*\n)+)", text, re.MULTILINE)
