@@ -19,7 +19,7 @@ from numba.core.errors import NumbaWarning, TypingError
 from numerics import assert_same_bits
 
 import fastloss as fl
-from fastloss import _level, compiled
+from fastloss import _level, _numba, compiled
 
 
 @numba.njit
@@ -138,7 +138,8 @@ def test_a_loss_that_code_was_compiled_with_stays():
     reference = weakref.ref(names["loss"])
     names["loss"] = None
     gc.collect()
-    assert reference() is not None
+    # Numba may hold it, and does not have to
+    assert any(each is reference() for each in _numba._COMPILED_IN)
     assert function(0.0, 2.0) == pytest.approx(0.3 * (2 - 0.15), rel=1e-15)
 
 
