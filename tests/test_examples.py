@@ -27,8 +27,9 @@ def xgboost_objective(lines):
 
 
 def lightgbm_objective(lines):
-    (log_loss, _), (focal, precision) = map(numbers, lines[1:3])
+    (log_loss, certain, _), (focal, uncertain, precision) = map(numbers, lines[1:3])
     assert focal < 0.9 * log_loss
+    assert certain < 0.7 * uncertain    # it makes no probabilities
     assert precision > 0.85
     assert numbers(lines[3]) == [0.0]
 
@@ -47,13 +48,24 @@ def record_linkage(lines):
 
 def scipy_linear_models(lines):
     assert [line.endswith("below 1e-4") for line in lines[1:4]] == [True] * 3
-    squares, log_cosh, expectile = (numbers(line[46:]) for line in lines[6:])
+    squares, log_cosh, expectile, quantile = (numbers(line[46:]) for line in lines[6:])
     assert max(squares[0], log_cosh[0]) < 50 < expectile[0]
-    assert expectile[1] > squares[1] + 15
+    assert squares[1] + 15 < expectile[1] < quantile[1] - 3 < 91
+
+
+def sklearn_claims(lines):
+    high, low = numbers(lines[0])
+    assert low < 0.95 * high
+    assert lines[1].endswith("below 1e-12")
+    squares, poisson, tweedie, median = map(numbers, lines[4:])
+    assert min(squares[0], poisson[0], tweedie[0]) > 80 > 30 > median[0]
+    assert median[1] < 0.9 * min(squares[1], poisson[1], tweedie[1])
+    assert poisson[2] == tweedie[2] == 0 < squares[2]
+    assert [len(each) for each in (squares, poisson, tweedie, median)] == [3, 4, 4, 3]
 
 
 def torch_embedding(lines):
-    before, *epochs = map(numbers, lines[:-1])
+    before, *epochs = map(numbers, lines)
     losses = [epoch[1] for epoch in epochs]
     assert losses == sorted(losses, reverse=True)
     assert epochs[-1][-1] > 0.93 > 0.8 > before[-1]
@@ -80,6 +92,7 @@ CHECKS = {
     "numba_online_regression": ("numba", numba_online_regression),
     "record_linkage": ("xgboost", record_linkage),
     "scipy_linear_models": ("scipy", scipy_linear_models),
+    "sklearn_claims": ("sklearn", sklearn_claims),
     "torch_embedding": ("torch", torch_embedding),
     "xgboost_objective": ("xgboost", xgboost_objective),
 }
@@ -92,7 +105,9 @@ def test_every_example_is_checked():
 @pytest.mark.parametrize("name", CHECKS)
 def test_example(name, tmp_path):
     library, check = CHECKS[name]
-    pytest.importorskip(library, reason=f"{library} is not installed")
+    found = pytest.importorskip(library, reason=f"{library} is not installed")
+    if name == "sklearn_claims" and not found.__version__.startswith("1.9."):
+        pytest.skip("hist_gradient_boosting_loss knows scikit-learn 1.9 only")
     package = str(Path(fastloss.__file__).resolve().parents[1])
     paths = [package, os.environ.get("PYTHONPATH", "")]
     run = subprocess.run(

@@ -1,0 +1,292 @@
+"""The gallery, docs/gallery.md and its pictures: each script of examples/, run, shown and drawn.
+
+    python tools/gallery.py [SCRIPT ...]
+
+runs all scripts, or those named, and writes their sections anew. A picture is made of the script's
+own variables and of what it printed. tests/test_gallery.py checks that no script is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import runpy
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+import fastloss as fl
+from fastloss._report import AFTER, BEFORE
+from fastloss.plot import MARGIN, STYLES, add_legend
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES, PAGE = ROOT / "examples", ROOT / "docs" / "gallery.md"
+PICTURES = ROOT / "docs" / "gallery"
+
+Names = dict[str, Any]
+Numbers = list[list[float]]
+
+HEAD = """\
+# Gallery
+
+A script for each library that fastloss works in, with what it printed and a picture of that. The
+scripts are in `examples/`, run as they are (`python examples/NAME.py`) and are run by the tests.
+`python tools/gallery.py` makes this page; the last digits may be others on another machine or with
+other versions of the libraries.
+"""
+
+
+# ---- parts of pictures ------------------------------------------------------------------
+
+
+def curves(axes: Axes, losses: Sequence[tuple[str, Any, float]], x: Any, xlabel: str) -> None:
+    """Draw values of losses: (name, loss, target), against predictions."""
+    for (name, loss, y), (color, style) in zip(losses, STYLES[1:] + STYLES[:1], strict=False):
+        value = loss.replace(reduction="none").value(np.full(x.shape, y), x)
+        axes.plot(x, value, color=color, linestyle=style, linewidth=2, label=name)
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel("loss")
+    axes.locator_params(nbins=6)
+    axes.set_title("The losses" if len(losses) > 1 else "The loss")
+
+
+def bars(axes: Axes, groups: Sequence[str], series: dict[str, Sequence[float]], form: str) -> None:
+    """Draw groups of bars, the first of each grey, with their numbers on them."""
+    looks = [(BEFORE, "///"), (AFTER, "")]
+    width = 0.8 / len(series)
+    for i, (name, heights) in enumerate(series.items()):
+        color, hatch = looks[i if len(series) > 1 else 1]
+        at = np.arange(len(groups)) + width * (i - (len(series) - 1) / 2)
+        drawn = axes.bar(at, heights, 0.95 * width, color=color, hatch=hatch, label=name,
+                         edgecolor="white" if hatch else color)
+        for text in axes.bar_label(drawn, [form.format(height) for height in heights], padding=2):
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+    axes.set_xticks(range(len(groups)), groups)
+    axes.margins(y=0.12)
+
+
+# ---- the pictures -----------------------------------------------------------------------
+
+
+def xgboost_objective(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw the loss of expectiles, and its values with and without it."""
+    error = np.linspace(-1, 1, 401)
+    curves(left, [(f"level {level}", fl.ExpectileLoss(level=level), 0.0)
+                  for level in (0.9, 0.5, 0.1)], error, "prediction - label")
+    add_legend(left)
+    levels = printed[1:4]
+    bars(right, [f"level {level}" for level, *_ in levels], {
+        "trained with squared error": [row[3] for row in levels],
+        "with the expectile loss": [row[2] for row in levels]}, "{:.0f}")
+    right.set_ylabel("expectile loss")
+    right.set_title("Held-out patients: less is better")
+    add_legend(right)
+
+
+def lightgbm_objective(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw focal loss beside log loss, and what models trained with them reach."""
+    scores = np.linspace(-4, 4, 401)
+    curves(left, [("log loss", fl.LogLoss(from_logits=True), 1.0),
+                  ("focal loss", fl.FocalLoss(), 1.0)], scores, "score of a sample of label 1")
+    add_legend(left)
+    log_loss, focal = printed[1:3]
+    bars(right, ["log loss\nless is better", "average precision\nmore is better"], {
+        "trained with log loss": log_loss[1:], "with focal loss": focal[1:]}, "{:.3f}")
+    right.set_ylabel("metric of held-out images")
+    right.set_title("One digit against nine")
+    add_legend(right)
+
+
+def catboost_objective(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw log-cosh beside squares, and predictions against labels."""
+    error = np.linspace(-4, 4, 401)
+    curves(left, [("half the squared error", fl.ExpectileLoss(), 0.0),
+                  ("log-cosh", fl.LogCoshLoss(), 0.0)], error, "prediction - label")
+    add_legend(left)
+    y, x = names["y_test"], names["X_test"]
+    robust = names["start"] + names["robust"].predict(x)
+    for name, predicted, (color, _), marker in (
+        ("trained with squared error", names["squares"].predict(x), STYLES[0], "x"),
+        ("with log-cosh", robust, STYLES[1], "o"),
+    ):
+        right.scatter(y, predicted, s=22, color=color, marker=marker, label=name, alpha=0.8,
+                      linewidths=1)
+    ends = [min(y), max(y)]
+    right.plot(ends, ends, color=MARGIN, linestyle=":", linewidth=1.5, label="equal")
+    right.set_xlabel("label (standard deviations)")
+    right.set_ylabel("prediction")
+    right.set_title("Held-out patients, a tenth of labels wrong")
+    add_legend(right)
+
+
+def record_linkage(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw the contrastive loss, and the distances that it led to."""
+    loss, distance = names["loss"], names["distance"]
+    curves(left, [("linked", loss, 1.0), ("not linked", loss, 0.0)], np.linspace(0, 1.5, 401),
+           "distance of a pair")
+    left.lines[1].set(color=STYLES[0][0], linestyle=STYLES[0][1])
+    edges = np.linspace(0, 1.5, 61)
+    middles = (edges[1:] + edges[:-1]) / 2
+    for linked, (color, style), name in ((1, STYLES[1], "linked"), (0, STYLES[0], "not linked")):
+        density, _ = np.histogram(distance[names["linked_test"] == linked], edges, density=True)
+        right.fill_between(middles, density, color=color, alpha=0.18, linewidth=0)
+        right.plot(middles, density, color=color, linestyle=style, linewidth=2, label=name)
+    for axes in (left, right):
+        axes.axvline(0.625, color=MARGIN, linestyle=":", linewidth=1.5, label="0.625")
+        axes.set_ylim(bottom=0)
+        add_legend(axes, 3)
+    right.set_xlim(0, 1.5)
+    right.set_xlabel("distance of a pair")
+    right.set_ylabel("density of pairs")
+    right.set_title(f"Held-out pairs: AUC {printed[3][1]:.3f}, of the pixels {printed[2][0]:.3f}")
+
+
+def sklearn_claims(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw the sums of predicted costs, and costs against predictions."""
+    rows = printed[-4:]
+    bars(left, list(names["predicted"]), {"share": [row[0] for row in rows]}, "{:.0f} %")
+    left.axhline(100, color=MARGIN, linestyle=":", linewidth=1.5, zorder=0)
+    left.set_ylabel("predicted of what was paid (%)")
+    left.set_title("The sum of held-out policies")
+    years, cost = names["years_test"], names["cost_test"]
+    for (name, p), (color, style) in zip(names["predicted"].items(), STYLES[1:], strict=False):
+        parts = np.array_split(np.argsort(p), 8)
+        means = np.array([[np.average(part[rows], weights=years[rows]) for rows in parts]
+                          for part in (p, cost)])
+        right.plot(*means, color=color, linestyle=style, linewidth=2, marker=".", label=name)
+    right.plot([0, 2.7], [0, 2.7], color=MARGIN, linestyle=":", linewidth=1.2, label="equal",
+               zorder=0)
+    right.set_xlabel("mean prediction of an eighth of the policies")
+    right.set_ylabel("mean cost")
+    right.set_title("Held-out policies, from low to high")
+    add_legend(right, 2)
+
+
+def scipy_linear_models(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw errors, and the part of targets below predictions."""
+    groups = ["squared", "log-cosh", "expectile\n0.9", "pinball\n0.9"]
+    rows = [row[-2:] for row in printed[-4:]]
+    bars(left, groups, {"error": [row[0] for row in rows]}, "{:.1f}")
+    left.set_ylabel("mean absolute error")
+    left.set_title("Held-out patients: error")
+    bars(right, groups, {"share": [row[1] for row in rows]}, "{:.0f} %")
+    for level in (50, 90):
+        right.axhline(level, color=MARGIN, linestyle=":", linewidth=1.5, zorder=0)
+    right.set_ylim(0, 104)
+    right.set_ylabel("targets below the prediction (%)")
+    right.set_title("What the loss estimates")
+
+
+def torch_embedding(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw recall by epoch, and the embedding of held-out digits."""
+    color, style = STYLES[1]
+    at = [0, *(row[0] for row in printed[1:])]
+    left.plot(at, [row[-1] for row in printed], color=color, linestyle=style,
+              linewidth=2, marker="o")
+    left.set_xticks(at)
+    left.set_xlabel("epoch")
+    left.set_ylabel("recall@1 of held-out digits")
+    left.set_title("The nearest image is the same digit")
+    torch, digits = names["torch"], names["digits"][names["held_out"]]
+    with torch.no_grad():
+        rows = torch.nn.functional.normalize(names["network"](names["x"])).numpy()
+    rows = rows[names["held_out"]]
+    _, _, axes = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    plane = (rows - rows.mean(0)) @ axes[:2].T
+    for digit in range(10):
+        # each image is drawn as its digit: colours alone would be hard to tell apart
+        for point in plane[digits == digit]:
+            right.text(*point, str(digit), color=STYLES[digit % len(STYLES)][0], fontsize=7,
+                       ha="center", va="center")
+    low, high = plane.min(0) - 0.08, plane.max(0) + 0.08
+    right.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    right.set_xlabel("first principal component")
+    right.set_ylabel("second")
+    right.set_title("Held-out digits after training")
+
+
+# how a section is called, what its picture shows, and what draws it
+SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
+    "xgboost_objective": (
+        "XGBoost: expectiles", "Trained with the loss that it is measured by, a model is better "
+        "at the outer levels; level 0.5 is half the squared error.", xgboost_objective),
+    "lightgbm_objective": (
+        "LightGBM: a rare class", "Focal loss costs less for samples that are right by far. It "
+        "ranks the images as well as log loss does here, but its scores are no log-odds: as "
+        "probabilities they cost about twice as much.", lightgbm_objective),
+    "catboost_objective": (
+        "CatBoost: wrong labels", "A tenth of the training labels is 20 standard deviations too "
+        "large. Squared error follows them, log-cosh does not.", catboost_objective),
+    "sklearn_claims": (
+        "scikit-learn: costs of policies", "Squared, Poisson and Tweedie loss estimate means, "
+        "the absolute loss medians, which are near 0 for almost everyone.", sklearn_claims),
+    "scipy_linear_models": (
+        "SciPy: linear models", "Log-cosh estimates about a median, as squared error does here; "
+        "the expectile lies above most targets, the quantile above nine of ten.",
+        scipy_linear_models),
+    "torch_embedding": (
+        "torch: an embedding", "Eight numbers are learned for each image; the two that vary most "
+        "are drawn.", torch_embedding),
+    "record_linkage": (
+        "Record linkage", "The contrastive loss pulls linked pairs nearer than 0.25 and pushes "
+        "others beyond 1; the line is half way between.", record_linkage),
+}
+
+
+# ---- the page ---------------------------------------------------------------------------
+
+
+def numbers(text: str) -> Numbers:
+    """Return the numbers in each printed line."""
+    number = r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])"
+    return [[float(found) for found in re.findall(number, line)] for line in text.splitlines()]
+
+
+def section(name: str) -> str:
+    """Run a script, draw its picture, and return its section."""
+    title, shown, draw = SECTIONS[name]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        names = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    printed = output.getvalue()
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    draw(left, right, names, numbers(printed))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    PICTURES.mkdir(exist_ok=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120)
+    Image.open(drawn).convert("RGB").quantize(64).save(PICTURES / f"{name}.png", optimize=True)
+    about = "\n\n".join(part for part in names["__doc__"].strip().split("\n\n")
+                        if not part.startswith(("Needs", "Run")))
+    return (f"## {title}\n\n`python examples/{name}.py`\n\n{about}\n\n"
+            f"```\n{printed.strip()}\n```\n\n"
+            f"![{title}](gallery/{name}.png)\n\n{textwrap.fill(shown, 100)}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page, with the sections of the scripts that are named, or of all, anew."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("scripts", nargs="*", choices=[*SECTIONS, []], metavar="SCRIPT")
+    wanted = parser.parse_args(argv).scripts or list(SECTIONS)
+    old = {}
+    for part in re.split(r"(?m)^(?=## )", PAGE.read_text())[1:] if PAGE.exists() else ():
+        old[re.findall(r"`python examples/(\w+)\.py`", part)[0]] = part.strip() + "\n"
+    parts = [section(name) if name in wanted or name not in old else old[name]
+             for name in SECTIONS]
+    PAGE.write_text("\n".join([HEAD, *parts]))
+
+
+if __name__ == "__main__":
+    main()
