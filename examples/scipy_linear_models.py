@@ -47,7 +47,7 @@ print("\nmean absolute error in units of the target, patients held out")
 x, x_held, y, y_held = train_test_split(patients, progress, random_state=0)
 for loss in (fl.SquaredLoss(), fl.LogCoshLoss(), fl.ExpectileLoss(level=0.9),
              fl.PinballLoss(quantile=0.9)):
-    coef, intercept = fit(loss, x, y)
+    coef, intercept = fit(loss, x, y)       # with a kink L-BFGS ends near the minimum
     predicted = x_held @ coef + intercept
     print(f"  {loss!s:43} {fl.absolute_loss(y_held, predicted):6.2f}, "
           f"{np.mean(y_held < predicted):4.0%} of targets below the prediction")

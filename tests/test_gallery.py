@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SCRIPTS = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-PAGES = ["gallery.md"]
+PAGES = ["differences.md", "gallery.md"]
 
 if not DOCS.exists():
     pytest.skip("tests run without the checkout's docs/ folder", allow_module_level=True)
@@ -53,7 +53,7 @@ def test_no_picture_is_left_over():
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (DOCS / page).read_text())
-    assert links
+    assert links or page == "differences.md"
     missing = [link for link in links
                if not link.startswith("https://") and not (DOCS / link).exists()]
     assert not missing

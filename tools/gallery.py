@@ -270,9 +270,10 @@ def section(name: str) -> str:
     Image.open(drawn).convert("RGB").quantize(64).save(PICTURES / f"{name}.png", optimize=True)
     about = "\n\n".join(part for part in names["__doc__"].strip().split("\n\n")
                         if not part.startswith(("Needs", "Run")))
+    caption = textwrap.fill(shown, 100, break_on_hyphens=False)
     return (f"## {title}\n\n`python examples/{name}.py`\n\n{about}\n\n"
             f"```\n{printed.strip()}\n```\n\n"
-            f"![{title}](gallery/{name}.png)\n\n{textwrap.fill(shown, 100)}\n")
+            f"![{title}](gallery/{name}.png)\n\n{caption}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
