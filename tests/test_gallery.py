@@ -1,5 +1,6 @@
 """The gallery shows each script of examples/, and the pages' links and numbers lead somewhere."""
 
+import doctest
 import re
 import runpy
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SCRIPTS = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-PAGES = ["differences.md", "gallery.md"]
+PAGES = ["differences.md", "gallery.md", "guide.md"]
 
 if not DOCS.exists():
     pytest.skip("tests run without the checkout's docs/ folder", allow_module_level=True)
@@ -57,3 +58,36 @@ def test_links_lead_to_files(page):
     missing = [link for link in links
                if not link.startswith("https://") and not (DOCS / link).exists()]
     assert not missing
+
+
+def test_anchors_of_the_guide_are_sections():
+    pages = {"gallery.md": DOCS / "gallery.md", "../README.md": ROOT / "README.md"}
+    links = re.findall(r"\]\(([^)#]+)#([^)]+)\)", (DOCS / "guide.md").read_text())
+    assert len(links) >= 8
+    for page, anchor in links:
+        titles = re.findall(r"(?m)^#+ (.+)$", pages[page].read_text())
+        assert anchor in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
+                          for title in titles], anchor
+
+
+def test_numbers_of_the_guide_are_printed_by_something():
+    guide = (DOCS / "guide.md").read_text()
+    blocks = r"(?ms)^```.*?^```$"
+    printed = "".join(re.findall(blocks, (DOCS / "gallery.md").read_text() + guide
+                                 + (ROOT / "README.md").read_text()))
+    # decimals and parts in per cent, but not those of parameters, as quantile=0.9
+    prose = re.sub(r"`[^`]*`", "", re.sub(blocks, "", guide))
+    numbers = set(re.findall(r"(?<![\w.])(?:\d+\.\d{2,}|\d+%|\d+\.\d+%)", prose))
+    assert len(numbers) >= 25
+    missing = [number for number in numbers
+               if not re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", printed)]
+    assert not missing
+
+
+def test_guides_example():
+    text = re.sub(r"(?m)^```.*$", "", (DOCS / "guide.md").read_text())
+    test = doctest.DocTestParser().get_doctest(text, {}, "guide.md", "guide.md", 0)
+    lines = []
+    result = doctest.DocTestRunner().run(test, out=lines.append)
+    assert result.attempted >= 3
+    assert not result.failed, "".join(lines)

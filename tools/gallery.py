@@ -231,8 +231,9 @@ SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
         "scikit-learn: costs of policies", "Squared, Poisson and Tweedie loss estimate means, "
         "the absolute loss medians, which are near 0 for almost everyone.", sklearn_claims),
     "scipy_linear_models": (
-        "SciPy: linear models", "Log-cosh estimates about a median, as squared error does here; "
-        "the expectile lies above most targets, the quantile above nine of ten.",
+        "SciPy: linear models", "At this scale log-cosh is nearly the absolute loss; it and "
+        "squared error end close together. The expectile lies above most targets, the quantile "
+        "above nearly nine of ten.",
         scipy_linear_models),
     "torch_embedding": (
         "torch: an embedding", "Eight numbers are learned for each image; the two that vary most "
