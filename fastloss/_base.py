@@ -285,6 +285,18 @@ class Loss(Parametrised):
             check_values("sample_weight", w, WEIGHTS)
 
 
+def _add(a: float, a_error: float, b: float, b_error: float) -> tuple[float, float]:
+    """Return the sum of two numbers that are not rounded, and what its rounding took (TwoSum)."""
+    total = a + b
+    back = total - a
+    error = ((a - (total - back)) + (b - back)) + (a_error + b_error)
+    rounded = total + error
+    if not math.isfinite(rounded):  # the error of an infinite sum is nan
+        return total, 0.0
+    back = rounded - total
+    return rounded, (total - (rounded - back)) + (error - back)
+
+
 @dataclass(frozen=True)
 class Partial:
     """Sums of a loss over a part of the data.
@@ -299,20 +311,28 @@ class Partial:
         Sum of the weights; the number of elements without weights.
     count : int
         Number of elements.
+    loss_error, weight_error : float
+        What rounding took from the sums, so that parts add up to the bits of the whole.
     """
 
     loss: Loss
     loss_sum: float
     weight_sum: float
     count: int
+    loss_error: float = 0.0
+    weight_error: float = 0.0
 
     def __add__(self, other: Partial) -> Partial:
         if not isinstance(other, Partial):
             return NotImplemented
         if self.loss != other.loss:
             raise ValueError(f"parts of different losses: {self.loss} and {other.loss}")
-        return Partial(self.loss, self.loss_sum + other.loss_sum,
-                       self.weight_sum + other.weight_sum, self.count + other.count)
+        loss_sum, loss_error = _add(self.loss_sum, self.loss_error,
+                                    other.loss_sum, other.loss_error)
+        weight_sum, weight_error = _add(self.weight_sum, self.weight_error,
+                                        other.weight_sum, other.weight_error)
+        return Partial(self.loss, loss_sum, weight_sum, self.count + other.count, loss_error,
+                       weight_error)
 
     def __radd__(self, other: int) -> Partial:
         return self if other == 0 else NotImplemented  # the start of sum()

@@ -139,6 +139,15 @@ cdef inline void add(Sum *total, double high, double low) noexcept nogil:
     total.high = t
 
 
+cdef inline void round_once(Sum *total) noexcept nogil:
+    """Round the sum once, and leave in `low` what that lost. An infinite sum's error is NaN."""
+    cdef double low = total.low if total.low == total.low else 0
+    total.low = 0
+    add(total, low, 0)
+    if total.low != total.low:
+        total.low = 0
+
+
 cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
     cdef Py_ssize_t i, j, k, at
     cdef Py_ssize_t panels = n // (LANES * DEPTH)
@@ -275,9 +284,8 @@ cdef void run(const Job *job, Sums *total) noexcept nogil:
     for task in range(tasks):
         add(&total.loss, sums[task].loss.high, sums[task].loss.low)
         add(&total.weight, sums[task].weight.high, sums[task].weight.low)
-    # the error of an infinite sum is NaN
-    total.loss.high += total.loss.low if total.loss.low == total.loss.low else 0
-    total.weight.high += total.weight.low if total.weight.low == total.weight.low else 0
+    round_once(&total.loss)
+    round_once(&total.weight)
 
 
 def bind(Loss parameters):

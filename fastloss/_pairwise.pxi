@@ -231,8 +231,8 @@ cdef void run_pairs(const PairJob *job, Sums *all) noexcept nogil:
     for task in range(tasks):
         add(&all.loss, sums[task].loss.high, sums[task].loss.low)
         add(&all.weight, sums[task].weight.high, sums[task].weight.low)
-    all.loss.high += all.loss.low if all.loss.low == all.loss.low else 0
-    all.weight.high += all.weight.low if all.weight.low == all.weight.low else 0
+    round_once(&all.loss)
+    round_once(&all.weight)
 
 
 RUN_PAIRS = PyCapsule_New(<void *>run_pairs, "fastloss.run_pairs", NULL)

@@ -257,9 +257,11 @@ cdef class PairKernel:
         free(block)
         if w is None:
             sums.weight.high = job.vectors.size
+            sums.weight.low = 0
         return (sums.loss.high, sums.weight.high, job.vectors.size,
                 outputs[0][1] if each else None,
-                tuple([array for _, array in outputs[1 if each else 0:]]))
+                tuple([array for _, array in outputs[1 if each else 0:]]), sums.loss.low,
+                sums.weight.low)
 
     def value(self, tuple rows, y, sample_weight, out, n_threads):
         """The value, or that of each pair."""
@@ -272,8 +274,9 @@ cdef class PairKernel:
         return result[3] if self.each else self.reduced(result), result[4]
 
     def partial_sums(self, tuple rows, y, sample_weight, n_threads):
-        """Sum of the weighted losses, sum of the weights, number of pairs."""
-        return self.evaluate(rows, y, sample_weight, False, False, None, n_threads)[:3]
+        """Sum of the weighted losses, sum of the weights, number of pairs; roundings of the sums."""
+        result = self.evaluate(rows, y, sample_weight, False, False, None, n_threads)
+        return result[:3] + result[5:]
 
     cdef double reduced(self, tuple result):
         cdef double divisor = result[1] if self.mean else 1

@@ -107,7 +107,7 @@ cdef class RowKernel(Kernel):
 
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                         bint per_element, object out_f, object out_g, object out_h,
-                        object n_threads, tuple names):
+                        object n_threads, tuple names, object scale):
         """As `Kernel.evaluate`, of rows."""
         cdef RowJob job
         cdef Sums sums
@@ -177,6 +177,7 @@ cdef class RowKernel(Kernel):
         job.clip = self.clip
         survey.count = job.vectors.size
         survey.weight.high = survey.count
+        survey.weight.low = 0
         if w is not None or not job.soft:
             with nogil:
                 survey_rows(&job, &survey)
@@ -189,7 +190,8 @@ cdef class RowKernel(Kernel):
             divisor = survey.weight.high
         elif self.reduction == SUM_OVER_BATCH_SIZE:
             divisor = survey.count
-        job.vectors.scale = 1 / divisor if divisor != 0 else NAN
+        job.vectors.scale = (scale if scale is not None else
+                             1 / divisor if divisor != 0 else NAN)
         job.together = rows_together(&job, operands, arrays, count)
         # in whole cache lines, as vectors of a turned tile are
         job.scratch_size = 5 * (job.together * job.classes + LANES) * sizeof(double)
@@ -201,4 +203,5 @@ cdef class RowKernel(Kernel):
         with nogil:
             run_rows(&job, &sums)
         free(block)
-        return sums.loss.high, survey.weight.high, survey.count, f, g, h
+        return (sums.loss.high, survey.weight.high, survey.count, f, g, h, sums.loss.low,
+                survey.weight.low)

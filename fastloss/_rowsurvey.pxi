@@ -76,7 +76,7 @@ cdef void survey_rows(const RowJob *job, Survey *all) noexcept nogil:
         all.count += surveys[task].count
         if all.bad < 0:
             all.bad = surveys[task].bad
-    all.weight.high += all.weight.low if all.weight.low == all.weight.low else 0
+    round_once(&all.weight)
 
 
 SURVEY_ROWS = PyCapsule_New(<void *>survey_rows, "fastloss.survey_rows", NULL)

@@ -272,7 +272,7 @@ cdef void run_rows(const RowJob *job, Sums *all) noexcept nogil:
                           &sums[task])
     for task in range(tasks):
         add(&all.loss, sums[task].loss.high, sums[task].loss.low)
-    all.loss.high += all.loss.low if all.loss.low == all.loss.low else 0
+    round_once(&all.loss)
 
 
 RUN_ROWS = PyCapsule_New(<void *>run_rows, "fastloss.run_rows", NULL)

@@ -17,11 +17,9 @@ import fastloss as fl
 from fastloss import _named, _output, cli
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+csv, feather, parquet = (pytest.importorskip(f"pyarrow.{name}", reason="pyarrow is not installed")
+                         for name in ("csv", "feather", "parquet"))
 pytest.importorskip("rich", reason="rich is not installed")
-
-import pyarrow.csv  # noqa: E402
-import pyarrow.feather  # noqa: E402
-import pyarrow.parquet  # noqa: E402
 
 N = 200_000
 COLUMNS = ["--y-true", "label", "--y-pred", "score"]
@@ -48,13 +46,13 @@ def numpy_rows(table, path):
 
 
 FORMATS = {
-    "a.parquet": lambda table, path: pa.parquet.write_table(table, path, row_group_size=70_000),
-    "a.csv": pa.csv.write_csv,
-    "a.tsv": lambda table, path: pa.csv.write_csv(table, path,
-                                                  pa.csv.WriteOptions(delimiter="\t")),
+    "a.parquet": lambda table, path: parquet.write_table(table, path, row_group_size=70_000),
+    "a.csv": csv.write_csv,
+    "a.tsv": lambda table, path: csv.write_csv(table, path,
+                                                  csv.WriteOptions(delimiter="\t")),
     "a.arrow": ipc(pa.ipc.new_file),
     "a.arrows": ipc(pa.ipc.new_stream),
-    "a.feather": lambda table, path: pa.feather.write_feather(table, path, chunksize=30_000),
+    "a.feather": lambda table, path: feather.write_feather(table, path, chunksize=30_000),
     "a.npy": numpy_rows,
 }
 
@@ -147,7 +145,7 @@ def test_a_matrix(run, folder):
 def test_lists_of_scores(run, folder):
     z = np.random.default_rng(2).normal(size=(1000, 4))
     table = pa.table({"y_true": np.arange(1000) % 4, "y_pred": pa.array(z.tolist())})
-    pa.parquet.write_table(table, folder / "lists.parquet", row_group_size=300)
+    parquet.write_table(table, folder / "lists.parquet", row_group_size=300)
     status, text, _ = run("lists.parquet", "--loss", "cross-entropy", "--param", "ignore_index=2")
     value = fl.CrossEntropyLoss(ignore_index=2)(np.arange(1000) % 4, z)
     assert status == 0
@@ -157,7 +155,7 @@ def test_lists_of_scores(run, folder):
 def test_values_that_json_lacks(run, folder, tmp_path):
     table = pa.table({"y_true": [0.0, 1.0], "y_pred": [0.5, math.nan],
                       "day": pa.array([1, 2], pa.date32())})
-    pa.parquet.write_table(table, folder / "nan.parquet")
+    parquet.write_table(table, folder / "nan.parquet")
     out = tmp_path / "out.json"
     assert run("nan.parquet", "--loss", "absolute", "--by", "day", "--json", out)[0] == 0
     record = json.loads(out.read_text())
@@ -246,10 +244,10 @@ def test_truncated_files(run, folder, name):
 
 
 def test_a_damaged_page_is_found_on_the_way(run, folder, columns):
-    pa.parquet.write_table(pa.table(columns), folder / "hurt.parquet", row_group_size=20_000,
+    parquet.write_table(pa.table(columns), folder / "hurt.parquet", row_group_size=20_000,
                            compression="gzip", use_dictionary=False)
     data = bytearray((folder / "hurt.parquet").read_bytes())
-    column = pa.parquet.ParquetFile(folder / "hurt.parquet").metadata.row_group(8).column(2)
+    column = parquet.ParquetFile(folder / "hurt.parquet").metadata.row_group(8).column(2)
     start = column.data_page_offset + column.total_compressed_size // 2
     data[start:start + 2000] = bytes(2000)
     (folder / "hurt.parquet").write_bytes(data)
@@ -268,7 +266,7 @@ def test_nulls_and_labels_name_their_place(run, folder, suffix):
         "team": pa.array(["a"] * (N - 1) + [None]), "y_pred": values, "z": values})
     path = folder / f"null.{suffix}"
     if suffix == "parquet":
-        pa.parquet.write_table(table, path, row_group_size=50_000)
+        parquet.write_table(table, path, row_group_size=50_000)
     else:
         with getattr(pa.ipc, {"arrow": "new_file", "arrows": "new_stream"}[suffix])(
                 path, table.schema) as writer:
@@ -330,7 +328,7 @@ def test_it_needs_no_matplotlib_and_names_what_is_missing(folder):
         import sys
         sys.modules.update(dict.fromkeys(["matplotlib", "scipy", "sklearn", *sys.argv[2:]]))
         from fastloss.cli import main
-        print(main(["eval", sys.argv[1], "--loss", "log", "--y-true", "label", "--y-pred", "score"]))
+        print(main(["eval", sys.argv[1], "--loss", "log", "--y-true=label", "--y-pred=score"]))
         """
     path = str(folder / "a.npy")
     assert run_python(code, folder, path).splitlines()[-1] == "0"
@@ -343,8 +341,8 @@ def test_progress(run, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     for name in FORMATS:
         done = []
-        monkeypatch.setattr(_output, "progress", lambda done=done: contextlib.nullcontext(
-            lambda what, part: done.append((what, part))))
+        advance = contextlib.nullcontext(lambda *what, done=done: done.append(what))
+        monkeypatch.setattr(_output, "progress", lambda advance=advance: advance)
         assert run(name, "--loss", "log", *COLUMNS)[0] == 0
         parts = [part for _, part in done]
         assert parts == sorted(parts)
@@ -391,7 +389,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, suffix):
         elif suffix == "csv":
             Path(path).write_text("y,p,g\n" + "12345.25,0.123456789012345,1\n" * n)
         elif suffix == "parquet":        # in one row group
-            pa.parquet.write_table(pa.table(table), path, n, use_dictionary=False,
+            parquet.write_table(pa.table(table), path, n, use_dictionary=False,
                                    compression="none")
         else:                            # in one record batch
             ipc(pa.ipc.new_file if suffix == "arrow" else pa.ipc.new_stream)(pa.table(table), path)

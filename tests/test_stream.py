@@ -41,7 +41,8 @@ def test_values_are_those_of_one_array(loss, dtype, edges):
     assert found.loss == loss
     whole = score(loss, columns)
     assert abs(found.overall.value - whole.result()) <= 2e-15 * whole.result()
-    assert (found.overall.count, found.overall.weight) == (N, pytest.approx(whole.weight_sum, 4e-16))
+    assert found.overall.count == N
+    assert found.overall.weight == pytest.approx(whole.weight_sum, rel=4e-16)
     assert list(found.groups) == [-3, -2, -1, 0, 1, 2, 3]
     for key, each in found.groups.items():
         part = score(loss, columns, columns["g"] == key)
@@ -113,9 +114,10 @@ def test_many_groups_in_a_batch():
         part = score(fl.AbsoluteLoss(), columns, columns["g"] == key)
         assert groups[key].value == part.result()
     columns["g"] = np.arange(N) * 2                # more than 16 bits would be codes of rows
-    groups = stream.evaluate(cut(columns, [70]), fl.AbsoluteLoss(), **NAMES | {"sample_weight": None})
-    assert list(groups.groups) == columns["g"].tolist()
-    assert groups.groups[2 * 777].value == abs(columns["y"][777] - columns["p"][777])
+    names = NAMES | {"sample_weight": None}
+    groups = stream.evaluate(cut(columns, [70]), fl.AbsoluteLoss(), **names).groups
+    assert list(groups) == columns["g"].tolist()
+    assert groups[2 * 777].value == abs(columns["y"][777] - columns["p"][777])
 
 
 def test_cross_entropy_of_columns_or_of_a_matrix():
@@ -169,7 +171,7 @@ def test_what_has_no_value():
         stream.evaluate([GOOD], fl.LogLoss(reduction="none"))
     with pytest.raises(TypeError, match=r"^loss must be .*got SupConLoss"):
         stream.evaluate([GOOD], fl.SupConLoss())
-    with pytest.raises(ValueError, match=r"^batch 0: y_true must hold class numbers .* row 1 has 3"):
+    with pytest.raises(ValueError, match=r"^batch 0: y_true must hold class .* row 1 has 3"):
         stream.evaluate([{"y_true": [0, 3], "y_pred": np.zeros((2, 3))}], fl.CrossEntropyLoss())
     with pytest.raises(ValueError, match=r"n_threads must"):
         stream.evaluate([GOOD], fl.LogLoss(), n_threads=0)
@@ -220,7 +222,7 @@ def test_arrow_lists_are_rows(pa, fixed):
     found = stream.evaluate(batches, fl.CrossEntropyLoss()).overall
     assert abs(found.value - fl.CrossEntropyLoss()(y, z)) <= 4e-16 * found.value
     broken = pa.array([[1.0, 2.0], [3.0, None]], pa.list_(pa.float64(), 2) if fixed else None)
-    with pytest.raises(ValueError, match=r"^batch 0, row 1: a list of column 'y_pred' holds a null"):
+    with pytest.raises(ValueError, match=r"^batch 0, row 1: a list of column 'y_pred'"):
         stream.evaluate([{"y_true": [0, 1], "y_pred": broken}], fl.CrossEntropyLoss())
     if not fixed:
         ragged = pa.array([[1.0, 2.0], [3.0, 4.0], [5.0]])

@@ -1,0 +1,157 @@
+"""Losses of all pairs on Dask: every block of rows meets every other one."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import accumulate, combinations_with_replacement, product
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+
+from fastloss.embedding._common import EmbeddingLoss, LabelLoss
+from fastloss.embedding.blocks import Block, Sums
+from fastloss.integrations._dask_arrays import array, fit, unknown, whole_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+TOGETHER = 8  # terms of a sum that one task adds
+
+
+def value_and_grad(
+    loss: EmbeddingLoss, first: Any, second: Any, weight: Any, n_threads: int | None,
+    gradient: bool,
+) -> tuple[Any, Any]:
+    """Return value and gradient, None if that is not wanted; see `fastloss.integrations.dask`."""
+    if not loss._blockwise:
+        raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
+    names = getattr(loss, "_names", ("embeddings", "labels"))
+    rows = _matrix(names[0], first)
+    weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
+    views, keys = loss._one_batch and not isinstance(loss, LabelLoss), None
+    if isinstance(loss, LabelLoss):
+        labels = fit("labels", second, rows.chunks[:1], names[0])
+        mine = _blocks(loss, (rows,), labels, weights)
+    elif views:
+        mine = _blocks(loss, (rows, fit(names[1], second, rows.chunks, names[0])), None, weights)
+    else:
+        keys = _matrix(names[1], second)
+        if keys.shape != rows.shape:
+            raise ValueError(f"{names[1]} must have the shape of {names[0]}, {rows.shape}, got "
+                             f"{keys.shape}")
+        mine = _blocks(loss, (rows,), None, weights)
+    # weights are those of queries, and with them of their keys
+    theirs = mine if keys is None else _blocks(
+        loss, (keys,), None, None if weights is None else weights.rechunk(keys.chunks[:1]))
+    one = keys is None
+    meetings = list(combinations_with_replacement(range(len(mine)), 2) if one
+                    else product(range(len(mine)), range(len(theirs))))
+    both = one or getattr(loss, "_both", False)
+
+    def gather(found: dict[tuple[int, int], Any], wanted: bool) -> tuple[list[Any], list[Any]]:
+        """Return sums over the meetings of each block, and of each of the other side."""
+        here: list[list[Any]] = [[] for _ in mine]
+        there = here if one else [[] for _ in theirs]
+        for (i, j), (of_i, of_j) in found.items():
+            here[i].append(of_i)
+            if wanted and not (one and i == j):
+                there[j].append(of_j)
+        sums = [_add(each) for each in here]
+        return sums, sums if one else [_add(each) if each else None for each in there]
+
+    sums, other_sums = gather({(i, j): delayed(_sums, nout=2, pure=True)(
+        mine[i], theirs[j], n_threads) for i, j in meetings}, both)
+    parts = [delayed(_partial, pure=True)(*each) for each in zip(mine, sums, strict=True)]
+    if both and not one:
+        parts += [delayed(_partial, pure=True)(*each)
+                  for each in zip(theirs, other_sums, strict=True)]
+    total = _add(parts)
+    value = da.from_delayed(delayed(_result, pure=True)(total), (), float)
+    if not gradient:
+        return value, None
+    grads, other_grads = gather({(i, j): delayed(_grads, nout=2, pure=True)(
+        mine[i], theirs[j], sums[i], other_sums[j], total, n_threads) for i, j in meetings}, True)
+    dtypes = [_dtype(each) for each in (first, second)[:1 if isinstance(loss, LabelLoss) else 2]]
+    dtype, width = np.result_type(*dtypes), rows.shape[1]
+    if views:
+        both_views = da.concatenate([
+            da.from_delayed(grad, (2, size, width), dtype)
+            for grad, size in zip(grads, rows.chunks[0], strict=True)], axis=1)
+        return value, (both_views[0], both_views[1])
+
+    def joined(side: list[Any], like: Any) -> Any:
+        return da.concatenate([da.from_delayed(grad, (size, width), dtype)
+                               for grad, size in zip(side, like.chunks[0], strict=True)])
+
+    return value, joined(grads, rows) if one else (joined(grads, rows), joined(other_grads, keys))
+
+
+def _matrix(name: str, x: Any) -> Any:
+    found = whole_rows(name, array(name, x))
+    if unknown(found.chunks):
+        raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
+                         "numbers; call compute_chunk_sizes()")
+    return found
+
+
+def _dtype(x: Any) -> Any:
+    single = x.dtype.kind == "f" and x.dtype.itemsize <= 4
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def _blocks(loss: Any, sides: tuple[Any, ...], labels: Any, weights: Any) -> list[Any]:
+    """Return tasks that make the blocks of rows."""
+    rows = [[part for (part,) in side.to_delayed()] for side in sides]
+    starts = accumulate(sides[0].chunks[0], initial=0)
+    columns = [[None] * len(rows[0]) if each is None else each.to_delayed().tolist()
+               for each in (labels, weights)]
+    return [delayed(_block, pure=True)(loss, list(part), label, weight, start)
+            for part, label, weight, start in zip(zip(*rows, strict=True), *columns, starts,
+                                                  strict=False)]
+
+
+def _add(terms: list[Any]) -> Any:
+    """Return the task of a sum, in steps, so that terms need not all be kept."""
+    while len(terms) > 1:
+        terms = [delayed(_sum, pure=True)(terms[i:i + TOGETHER])
+                 for i in range(0, len(terms), TOGETHER)]
+    return terms[0]
+
+
+# ---- tasks ------------------------------------------------------------------------------
+
+
+def _block(loss: Any, rows: list[Any], labels: Any, weights: Any, start: int) -> Block:
+    return Block(loss, rows[0] if len(rows) == 1 else tuple(rows), labels, start=start,
+                 sample_weight=weights)
+
+
+def _sums(block: Block, other: Block, n_threads: int | None) -> tuple[Sums, Sums | None]:
+    return block.sums(block if other.start == block.start and block.loss._one_batch else other,
+                      n_threads=n_threads)
+
+
+def _partial(block: Block, sums: Sums) -> Any:
+    return block.partial(sums)
+
+
+def _grads(
+    block: Block, other: Block, sums: Sums, other_sums: Sums | None, total: Any,
+    n_threads: int | None,
+) -> tuple[Array, Array | None]:
+    mine, theirs = block.grad(other, sums, other_sums, scale=total.scale, n_threads=n_threads)
+    # the two views' side by side
+    return np.asarray(mine), None if theirs is None else np.asarray(theirs)
+
+
+def _sum(terms: list[Any]) -> Any:
+    return reduce(add, terms)
+
+
+def _result(total: Any) -> Array:
+    return np.asarray(total.result())

@@ -1,0 +1,275 @@
+"""Losses of Dask arrays and of the columns of Dask DataFrames, lazily.
+
+Losses of elements and of rows: every block gives its sums, with counts, and the sums are added, so
+blocks may be of any sizes. The gradient is computed block by block with the divisor of all blocks.
+
+>>> import dask.array as da
+>>> from fastloss import LogLoss
+>>> y, p = da.from_array([0, 1, 1, 0, 1], chunks=3), da.from_array([0.2, 0.9, 0.6, 0.4, 0.7], 2)
+>>> loss, grad = value_and_grad(LogLoss(), y, p)
+>>> print(f"{loss.compute():.6f}", grad.chunks)
+0.341168 ((2, 2, 1),)
+
+Losses of all pairs: every block of rows meets every other one, see `fastloss.embedding.blocks`.
+
+Value and gradient have the bits of one machine if blocks of a 1-d array begin at multiples of 8192
+elements, and, for the value, but for one case in some 10¹⁰: sums are kept in two floats, whose last
+rounding may depend on the order. For `CrossEntropyLoss` of C classes, C a power of two up to 512,
+blocks are to begin at multiples of 8192 / C rows. Other blocks, and losses of all pairs, agree to
+rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastloss import _call
+from fastloss._base import Loss, Partial
+from fastloss.embedding._common import EmbeddingLoss
+from fastloss.rowwise import RowLoss
+
+try:
+    import dask.array as da
+except ImportError as error:
+    raise ImportError(
+        'fastloss.integrations.dask needs Dask: pip install "fastloss[dask]"'
+    ) from error
+
+from fastloss.integrations import _dask_pairs
+from fastloss.integrations._dask_arrays import array, fit, whole_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+__all__ = ["value", "value_and_grad"]
+
+
+def value(
+    loss: Any, first: Any, second: Any, sample_weight: Any = None, *, n_threads: int | None = 1
+) -> Any:
+    """Return the value of a loss, to be computed.
+
+    Parameters
+    ----------
+    loss : loss
+        Of elements, of rows, or of all pairs but triplets and lifted structures.
+    first, second : dask Array or Series
+        What the loss's own methods take: `y_true` and `y_pred`, embeddings and labels, queries and
+        keys. The scores of `CrossEntropyLoss` may be a DataFrame. One of the two, and the weights,
+        may be NumPy's. Blocks are those of the predictions, or of the embeddings; of other arrays
+        they are made the same, which takes known sizes. Where sizes are unknown, as they are of
+        a DataFrame, there must be as many blocks.
+    sample_weight : dask Array or Series, optional
+        Weights.
+    n_threads : int, optional
+        Number of threads of each task, 1 by default as the workers have some themselves; None for
+        `fastloss.get_num_threads`.
+
+    Returns
+    -------
+    dask Array
+        Of no dimensions and float64; for ``reduction="none"`` the loss of each element.
+
+    Raises
+    ------
+    TypeError
+        If `loss` is none of these, or no argument is Dask's.
+    ValueError
+        If shapes differ, or sizes or numbers of blocks do not allow what is asked for. What is in
+        the blocks is looked at when they are computed.
+    """
+    if isinstance(loss, EmbeddingLoss):
+        return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, False)[0]
+    blocks = _Blocks(loss, first, second, sample_weight, n_threads)
+    if loss.reduction == "none":
+        return blocks.each(_value, blocks.dtype)
+    return _total(blocks.sums(_partial), _result)
+
+
+def value_and_grad(
+    loss: Any, first: Any, second: Any, sample_weight: Any = None, *, n_threads: int | None = 1
+) -> tuple[Any, Any]:
+    """Return value and gradient of a loss, to be computed.
+
+    Arguments and errors are those of `value`.
+
+    Returns
+    -------
+    value : dask Array
+        See `value`.
+    grad : dask Array, or pair of them
+        As the loss's own `value_and_grad` has it, in the blocks of the predictions. Both together
+        take one pass over the data, and before it one over the weights, or class numbers, of a mean
+        that they decide on: ``dask.compute(value, grad)``.
+    """
+    if isinstance(loss, EmbeddingLoss):
+        return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, True)
+    blocks = _Blocks(loss, first, second, sample_weight, n_threads)
+    if loss.reduction == "none":
+        pairs = blocks.sums(_value_and_grad)
+        return blocks.pick(pairs, "value", rows=True), blocks.pick(pairs, "grad")
+    pairs = blocks.sums(_partial_and_grad, blocks.scale())
+    parts = pairs.map_blocks(_part, dtype=object, meta=np.empty((0,) * pairs.ndim, object))
+    return _total(parts, _result), blocks.pick(pairs, "grad")
+
+
+# ---- graphs -----------------------------------------------------------------------------
+
+
+class _Blocks:
+    """Predictions with targets and weights in the same blocks, and what is computed of them."""
+
+    def __init__(self, loss: Any, y: Any, p: Any, w: Any, n_threads: int | None) -> None:
+        if not isinstance(loss, Loss):
+            raise TypeError("loss must be a loss of elements, of rows or of all pairs, as LogLoss()"
+                            f", got {loss!r}")
+        self.loss, self.n_threads, self.rows = loss, n_threads, isinstance(loss, RowLoss)
+        self.p = whole_rows("y_pred", array("y_pred", p)) if self.rows else array("y_pred", p)
+        leading = self.p.chunks[:1] if self.rows else self.p.chunks
+        matrix = self.rows and getattr(y, "ndim", 1) == 2
+        self.y = fit("y_true", y, self.p.chunks if matrix else leading, "y_pred")
+        self.w = None if w is None else fit("sample_weight", w, leading, "y_pred")
+        self.axes = tuple(range(len(leading)))   # of what there is one of per element
+        self.dtype = np.dtype(np.float32 if self.p.dtype in (np.float16, np.float32) else float)
+
+    def _blockwise(
+        self, function: Any, axes: tuple[int, ...], arguments: tuple[Any, ...],
+        chunks: tuple[Any, ...], dtype: Any, **options: Any,
+    ) -> Any:
+        """Return an array of a function of blocks; arguments without axes go in as they are."""
+        indexed: list[Any] = []
+        for each in arguments:
+            lazy = isinstance(each, da.Array)
+            indexed += [each, tuple(range(each.ndim)) if lazy else None]
+        return da.blockwise(
+            function, axes, *indexed, adjust_chunks=dict(zip(axes, chunks, strict=False)),
+            dtype=dtype, meta=np.empty((0,) * len(axes), dtype), concatenate=True,
+            align_arrays=False, **options)
+
+    def sums(self, function: Any, *more: Any) -> Any:
+        """Return an array of one object per block, which a function makes of the block."""
+        arguments = (self.y, self.p, self.w, self.loss, self.n_threads, *more)
+        return self._blockwise(function, self.axes, arguments, (1,) * len(self.axes), object)
+
+    def each(self, function: Any, dtype: Any) -> Any:
+        """Return an array of what a function makes of each element."""
+        arguments = (self.y, self.p, self.w, self.loss, self.n_threads)
+        return self._blockwise(function, self.axes, arguments, self.p.chunks, dtype)
+
+    def pick(self, pairs: Any, key: str, rows: bool = False) -> Any:
+        """Return the array whose blocks are in dicts, the objects of `sums`."""
+        axes = self.axes if rows else tuple(range(self.p.ndim))
+        new = {axis: self.p.shape[axis] for axis in axes if axis not in self.axes}
+        return self._blockwise(_pick, axes, (pairs, key), self.p.chunks[:len(self.axes)],
+                               self.dtype, new_axes=new)
+
+    def scale(self) -> Any:
+        """Return what the gradient of the sum is multiplied by."""
+        loss: Any = self.loss
+        if loss.reduction == "sum":
+            return 1.0
+        some = (self.rows and self.y.ndim == 1
+                and (loss.ignore_index is not None or loss.class_weight is not None))
+        if some or (self.w is not None and loss.reduction == "mean"):
+            shape = tuple(self.p.shape[1:]) if self.rows else ()
+            arguments = (self.y if some else None, self.w, loss, self.n_threads, self.p.dtype,
+                         shape, self.y.ndim)
+            parts = self._blockwise(_weigh, self.axes, arguments, (1,) * len(self.axes), object)
+            return _total(parts, _scale)
+        sizes = [sum(self.p.chunks[axis]) for axis in self.axes]
+        if not any(map(math.isnan, sizes)):
+            return 1.0 / math.prod(sizes) if all(sizes) else math.nan
+        return _total(self._blockwise(_count, self.axes, (self.p, loss, len(self.axes)),
+                                      (1,) * len(self.axes), object), _scale)
+
+
+def _total(parts: Any, finish: Any) -> Any:
+    """Return what a function makes of the sum of parts, each in a block of its own."""
+    if not parts.ndim:
+        return parts.map_blocks(finish, dtype=float, meta=np.empty((), float))
+    return da.reduction(parts, chunk=_merge, combine=_merge, aggregate=finish, dtype=float,
+                        meta=np.empty((), float), concatenate=True, split_every=8)
+
+
+# ---- tasks ------------------------------------------------------------------------------
+
+
+def _box(item: Any, ndim: int) -> Array:
+    """Return an array of one object."""
+    box = np.empty((1,) * ndim, object)
+    box[(0,) * ndim] = item
+    return box
+
+
+def _partial(y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None) -> Array:
+    return _box(loss.partial(y, p, w, n_threads=n_threads), _axes(loss, p))
+
+
+def _partial_and_grad(
+    y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None, scale: Any
+) -> Array:
+    sums, grad = _call.partial_sums_and_grad(loss._kernel, y, p, w, float(scale), n_threads)
+    return _box({"part": Partial(loss, *sums), "grad": grad}, _axes(loss, p))
+
+
+def _value(y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None) -> Any:
+    return loss.value(y, p, w, n_threads=n_threads)
+
+
+def _value_and_grad(y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None) -> Array:
+    value, grad = loss.value_and_grad(y, p, w, n_threads=n_threads)
+    return _box({"value": value, "grad": grad}, _axes(loss, p))
+
+
+def _axes(loss: Loss, p: Any) -> int:
+    return 1 if isinstance(loss, RowLoss) else np.ndim(p)
+
+
+def _weigh(
+    y: Any, w: Any, loss: Loss, n_threads: int | None, dtype: Any, classes: tuple[int, ...],
+    y_ndim: int,
+) -> Array:
+    """Return sums of weights, rounded as those of a block of such predictions are, without it."""
+    shape = np.shape(y if w is None else w)
+    zeros = np.broadcast_to(np.zeros((), dtype), (*shape, *classes))
+    if y is None:
+        y = zeros if y_ndim == zeros.ndim else zeros[:, 0]
+    return _box(loss.partial(y, zeros, w, n_threads=n_threads), len(shape))
+
+
+def _count(p: Any, loss: Loss, ndim: int) -> Array:
+    count = math.prod(p.shape[:ndim])
+    return _box(Partial(loss, 0.0, float(count), count), ndim)
+
+
+def _part(pairs: Array) -> Array:
+    return _box(pairs.item()["part"], pairs.ndim)
+
+
+def _pick(pairs: Array, key: str) -> Any:
+    return pairs.item()[key]
+
+
+def _merge(parts: Array, axis: Any = None, keepdims: bool = True) -> Array:
+    return _box(_sum(parts), parts.ndim)
+
+
+def _result(parts: Array, axis: Any = None, keepdims: bool = False) -> Array:
+    return np.asarray(_sum(parts).result())
+
+
+def _scale(parts: Array, axis: Any = None, keepdims: bool = False) -> Array:
+    total = _sum(parts)
+    divisor = total.weight_sum if total.loss.reduction == "mean" else total.count
+    return np.asarray(1.0 / divisor if divisor else math.nan)
+
+
+def _sum(parts: Array) -> Partial:
+    return reduce(add, parts.ravel().tolist())
