@@ -10,4 +10,5 @@ cdef class Kernel:
     cdef int reduction
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                         bint per_element, object out_f, object out_g, object out_h,
-                        object n_threads, tuple names, object scale)
+                        object n_threads, tuple names, object scale,
+                        bint errors)

@@ -105,11 +105,11 @@ cdef class Kernel:
 
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                             bint per_element, object out_f, object out_g, object out_h,
-                            object n_threads, tuple names, object scale):
+                            object n_threads, tuple names, object scale, bint errors):
         """Sums of loss and weight, and the arrays of loss, gradient and hessian that are wanted.
 
-        The roundings that the sums lost come last. `names` are what the user calls out_f, out_g and
-        out_h; `scale` is that of the gradient, if it is not what the reduction says.
+        `names` are what the user calls out_f, out_g and out_h; `scale` is that of the gradient, if
+        it is not what the reduction says; with `errors`, what rounding took from the sums is last.
         """
         cdef Job job
         cdef Sums sums
@@ -184,8 +184,10 @@ cdef class Kernel:
         if w is None:
             sums.weight.high = job.size
             sums.weight.low = 0
-        return (sums.loss.high, sums.weight.high, job.size, f, g, h, sums.loss.low,
-                sums.weight.low)
+        if errors:
+            return (sums.loss.high, sums.weight.high, job.size, f, g, h,
+                    sums.loss.low, sums.weight.low)
+        return sums.loss.high, sums.weight.high, job.size, f, g, h
 
 
 cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size):
@@ -221,7 +223,7 @@ def value(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     if out is not None and not per_element:
         raise ValueError("out is for reduction='none': any other value is a float")
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, per_element,
-                      out, None, None, n_threads, SINGLE, None)
+                      out, None, None, n_threads, SINGLE, None, False)
     if per_element:
         return result[3]
     return reduced(kernel.reduction, result[0], result[1], result[2])
@@ -229,36 +231,36 @@ def value(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
 
 def grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     return kernel.evaluate(y_true, y_pred, sample_weight, GRAD, False,
-                    None, out, None, n_threads, SINGLE, None)[4]
+                    None, out, None, n_threads, SINGLE, None, False)[4]
 
 
 def value_and_grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     if kernel.reduction == NONE:
         out_f, out_g = pair(out, "(value, grad)")
         result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, True,
-                          out_f, out_g, None, n_threads, VALUE_AND_GRAD, None)
+                          out_f, out_g, None, n_threads, VALUE_AND_GRAD, None, False)
         return result[3], result[4]
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False,
-                      None, out, None, n_threads, SINGLE, None)
+                      None, out, None, n_threads, SINGLE, None, False)
     return reduced(kernel.reduction, result[0], result[1], result[2]), result[4]
 
 
 def grad_and_hess(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     out_g, out_h = pair(out, "(grad, hess)")
     result = kernel.evaluate(y_true, y_pred, sample_weight, GRAD_HESS, False,
-                      None, out_g, out_h, n_threads, GRAD_AND_HESS, None)
+                      None, out_g, out_h, n_threads, GRAD_AND_HESS, None, False)
     return result[4], result[5]
 
 
 def partial_sums(Kernel kernel, y_true, y_pred, sample_weight, n_threads):
     """Sum of the weighted losses, sum of the weights, number of elements; roundings of the sums."""
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, False,
-                             None, None, None, n_threads, SINGLE, None)
+                             None, None, None, n_threads, SINGLE, None, True)
     return result[:3] + result[6:]
 
 
 def partial_sums_and_grad(Kernel kernel, y_true, y_pred, sample_weight, double scale, n_threads):
     """The same, and the gradient of the sum times a scale."""
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False,
-                             None, None, None, n_threads, SINGLE, scale)
+                             None, None, None, n_threads, SINGLE, scale, True)
     return result[:3] + result[6:], result[4]

@@ -10,6 +10,7 @@ import csv
 import mmap
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -156,7 +157,7 @@ def _parquet(file: DataFile) -> Opened:
             done += batch.num_rows
             yield batch, batch.num_rows, done / metadata.num_rows
 
-    return batches, where
+    return lambda: _ahead(batches()), where
 
 
 def _csv(file: DataFile) -> Opened:
@@ -194,7 +195,7 @@ def _csv(file: DataFile) -> Opened:
                 r"^In CSV column #(\d+)", lambda found: f"column {header[int(found[1])]!r}",
                 _first_line(error))) from error
 
-    return batches, _nowhere
+    return lambda: _ahead(batches()), _nowhere
 
 
 def _arrow(file: DataFile) -> Opened:
@@ -262,6 +263,15 @@ def _npy(file: DataFile) -> Opened:
             _forget(array.base)
 
     return batches, _nowhere
+
+
+def _ahead(batches: Batches) -> Batches:
+    """Yield batches, while a thread decodes the next one."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, batches, None)
+        while (found := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield found
 
 
 def _pieces(rows: int) -> Iterator[tuple[int, int]]:

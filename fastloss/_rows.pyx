@@ -107,7 +107,8 @@ cdef class RowKernel(Kernel):
 
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                         bint per_element, object out_f, object out_g, object out_h,
-                        object n_threads, tuple names, object scale):
+                        object n_threads, tuple names, object scale,
+                        bint errors):
         """As `Kernel.evaluate`, of rows."""
         cdef RowJob job
         cdef Sums sums
@@ -203,5 +204,7 @@ cdef class RowKernel(Kernel):
         with nogil:
             run_rows(&job, &sums)
         free(block)
-        return (sums.loss.high, survey.weight.high, survey.count, f, g, h, sums.loss.low,
-                survey.weight.low)
+        if errors:
+            return (sums.loss.high, survey.weight.high, survey.count, f, g, h,
+                    sums.loss.low, survey.weight.low)
+        return sums.loss.high, survey.weight.high, survey.count, f, g, h
