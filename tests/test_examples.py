@@ -39,6 +39,19 @@ def catboost_objective(lines):
     assert log_cosh < 0.5 * squares
 
 
+def custom_cost(lines):
+    (squares, often), (money, seldom) = map(numbers, lines[1:3])
+    assert money < 0.7 * squares
+    assert seldom < 0.5 * often
+    assert numbers(lines[3])[1] > numbers(lines[4])[1] + 5
+
+
+def custom_robust_pairs(lines):
+    squares, robust = map(numbers, lines[1:])
+    assert robust[0] < 0.4 * squares[0]
+    assert robust[1] < 0.2 * squares[1]
+
+
 def record_linkage(lines):
     constant, pixels, booster = map(numbers, lines[1:])
     assert booster[0] < 0.4 * constant[0]
@@ -84,9 +97,11 @@ def cython_quantiles(lines):
         assert last == pytest.approx(exact, rel=0.1)
 
 
-# the library that a script needs, and what is to be true of its output
+# the libraries that a script needs, and what is to be true of its output
 CHECKS = {
     "catboost_objective": ("catboost", catboost_objective),
+    "custom_cost": ("lightgbm numba", custom_cost),
+    "custom_robust_pairs": ("lightgbm numba", custom_robust_pairs),
     "cython_quantiles": ("Cython", cython_quantiles),
     "lightgbm_objective": ("lightgbm", lightgbm_objective),
     "numba_online_regression": ("numba", numba_online_regression),
@@ -103,9 +118,10 @@ def test_every_example_is_checked():
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_example(name, tmp_path):
-    library, check = CHECKS[name]
-    found = pytest.importorskip(library, reason=f"{library} is not installed")
+def test_example(name, tmp_path, tmp_path_factory):
+    libraries, check = CHECKS[name]
+    for library in libraries.split():
+        found = pytest.importorskip(library, reason=f"{library} is not installed")
     if name == "sklearn_claims" and not found.__version__.startswith("1.9."):
         pytest.skip("hist_gradient_boosting_loss knows scikit-learn 1.9 only")
     package = str(Path(fastloss.__file__).resolve().parents[1])
@@ -113,7 +129,8 @@ def test_example(name, tmp_path):
     run = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"], cwd=tmp_path, text=True,
         capture_output=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))})
+        env={**os.environ, "FASTLOSS_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+             "PYTHONPATH": os.pathsep.join(filter(None, paths))})
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     check(run.stdout.splitlines())
