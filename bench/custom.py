@@ -1,8 +1,8 @@
 """Built-in losses beside the same losses as formulas: ``python -m bench.custom``.
 
 Both take turns, and each number is a median, so that what else runs on the machine disturbs
-both alike. Below the algebraic ones, where a formula is meant to take at most 1.5 times as long,
-are some with exponentials and logarithms: of those a formula's are calls of the C library.
+both alike. Below the algebraic ones are some with exponentials and logarithms, and a power, which
+is a call of the C library, beside the squared loss.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ OTHERS = [
     Pair(fl.LogCoshLoss(),
          lambda y, p: abs(p - y) + math.log1p(math.exp(-2 * abs(p - y))) - math.log(2)),
 ]
+POWER = Pair(fl.SquaredLoss(), lambda y, p: abs(p - y) ** 2.5)
 OPERATIONS = ("value", "value_and_grad", "grad_and_hess")
 
 
@@ -109,6 +110,12 @@ def calls(
                 "grad_and_hess": (np.empty_like(p), np.empty_like(p))}[operation]
     return {name: partial(getattr(each, operation), y, p, out=out, n_threads=threads)
             for name, each in (("built-in", pair.ours), ("formula", pair.custom()))}
+
+
+def title(pair: Pair) -> str:
+    """Return what names a row."""
+    name = repr(pair.ours).replace("reduction='mean'", "").replace(", )", ")").replace("()", "")
+    return name[:37] if pair is not POWER else "|p - y|^2.5 beside the squared loss"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -123,12 +130,12 @@ def main(argv: Sequence[str] | None = None) -> None:
           "how many times as long the formula takes")
     print(f"{'':46}" + "".join(f"{name:>18}" for name in OPERATIONS))
     rng = np.random.default_rng(0)
-    for pair in (*ALGEBRAIC, *OTHERS):
+    for pair in (*ALGEBRAIC, *OTHERS, POWER):
         if arguments.losses and pair.name not in arguments.losses:
             continue
         for dtype in ("float32", "float64"):
             y, p = pair.data(rng, arguments.size, dtype)
-            row = f"{repr(pair.ours).replace(', reduction=' + repr('mean'), '')[:37]:38}{dtype:8}"
+            row = f"{title(pair):38}{dtype:8}"
             for operation in OPERATIONS:
                 found = medians(calls(pair, y, p, operation, arguments.threads),
                                 arguments.rounds)

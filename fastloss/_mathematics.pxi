@@ -1,7 +1,8 @@
-# The functions of _simd.h, with the instructions of this SIMD level, for the tests and for
-# who embeds the kernels; nothing else calls this, and it is no part of the public interface.
+# The functions of _simd.h, with the instructions of this SIMD level: for the tests, and for loops
+# that are compiled elsewhere. It is no part of the public interface.
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release,
                              PyObject_GetBuffer)
+from libc.stdint cimport uintptr_t
 
 cdef extern from "_simd_table.h" nogil:
     ctypedef struct fl_function:
@@ -49,3 +50,13 @@ def mathematics(str name, x, out, more=None, double a=1):
     finally:
         for k in range(taken):
             PyBuffer_Release(&views[k])
+
+
+def mathematics_addresses():
+    """Where each function is, of float32 and of float64: the addresses of apply32 and apply64."""
+    cdef const fl_function *function = fl_functions
+    found = {}
+    while function.name != NULL:
+        found[function.name.decode()] = (<uintptr_t>function.apply32, <uintptr_t>function.apply64)
+        function += 1
+    return found

@@ -14,10 +14,10 @@ OPERATIONS = {
     "eq": operator.eq, "ne": operator.ne, "and": lambda a, b: a and b, "or": lambda a, b: a or b,
     "not": operator.not_, "select": lambda c, a, b: a if c else b, "sign": mp.sign,
     "floor": mp.floor, "ceil": mp.ceil, "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
-    "log2": lambda x: mp.log(x, 2), "lgamma": mp.loggamma,
+    "expm1_negative": mp.expm1, "log2": lambda x: mp.log(x, 2), "lgamma": mp.loggamma,
     **{name: getattr(mp, name) for name in (
         "sqrt", "exp", "expm1", "log", "log1p", "log10", "sin", "cos", "tan", "sinh", "cosh",
-        "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "erf", "erfc", "gamma")},
+        "asin", "acos", "atan", "asinh", "acosh", "atanh", "erf", "erfc", "gamma")},
 }
 
 

@@ -31,6 +31,7 @@ def cache(tmp_path_factory):
         yield
 
 
+RNG = np.random.default_rng(0)
 NAMES = [f"{pair.name}, {i}" for i, pair in enumerate((*ALGEBRAIC, *OTHERS))]
 CUSTOM = {}
 
@@ -181,6 +182,30 @@ def test_more_parameters_than_there_is_room_for():
     assert made.grad([0.0], [0.0]) == [2.0**15 - 1]
 
 
+def test_more_exponentials_than_are_called_for_blocks():
+    terms = [f"math.exp({k / 8} * p) * math.log1p(math.exp({k / 8} * y))" for k in range(1, 12)]
+    made = loss(define(f"lambda y, p: {' + '.join(terms)}", math=math), reduction="none")
+    y, p = RNG.normal(size=(2, 1500))
+    exact = [np.exp(k / 8 * p) * np.log1p(np.exp(k / 8 * y)) for k in range(1, 12)]
+    for order, result in enumerate(all_results(made, y, p)):
+        expected = sum((k / 8) ** order * term for k, term in enumerate(exact, 1))
+        np.testing.assert_allclose(result, expected, rtol=4e-15)
+
+
+def test_tanh_is_exact_far_out_and_close_to_0():
+    made = loss(define("lambda y, p: math.tanh(p - y)", math=math), reduction="none")
+    for dtype in (np.float32, np.float64):
+        p = np.array([0, 1e-20, -1e-5, 0.3, -2, 8, -15, 30], dtype)
+        with mp.workdps(60):
+            slope = [mp.sech(x) ** 2 for x in map(mp.mpf, p.tolist())]
+            exact = [list(map(mp.tanh, p.tolist())), slope,
+                     [-2 * mp.tanh(x) * s for x, s in zip(p.tolist(), slope, strict=True)]]
+        for a, b in zip(all_results(made, np.zeros_like(p), p), exact, strict=True):
+            assert_ulp(a, np.array(b, float), 8, p=p)
+    for result, value in zip(all_results(made, [0, 0], [np.inf, -np.inf]), (1, 0, 0), strict=True):
+        assert (np.abs(result) == value).all()
+
+
 def test_parameters_alone_are_computed_in_double():
     made = loss(define("lambda y, p, a, b: (a - b) * p"), a=1.0, b=1.0 - 2**-40)
     assert made.grad([0], np.float32([1])) == np.float32(2**-40)
@@ -206,9 +231,9 @@ def test_every_function_compiles_and_agrees():
 # ---- loops ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pair", [pair for pair in ALGEBRAIC if pair.name in (
+@pytest.mark.parametrize("pair", [pair for pair in (*ALGEBRAIC, *OTHERS) if pair.name in (
     "HuberLoss", "PseudoHuberLoss", "ModifiedHuberLoss", "AbsolutePercentageLoss",
-    "ContrastiveLoss")], ids=lambda pair: pair.name)
+    "ContrastiveLoss", "LogLoss")], ids=lambda pair: pair.name)
 def test_loops_are_vectorised_and_float32_stays_float32(pair):
     made = custom_of(pair)
     source = _code.source(made.formula, made.values, {"version": "", "numba": ""})
@@ -221,6 +246,7 @@ def test_loops_are_vectorised_and_float32_stays_float32(pair):
         assert stores and int(stores[0]) >= 2, f"{name} is not vectorised"
         computed = set(re.findall(r"= f(?:add|sub|mul|div|cmp \w+) <\d+ x (\w+)>", text))
         assert computed == {real}, name
+        assert not re.search(r"call .*@(llvm\.)?(exp|log)", text), f"{name} calls the C library"
 
 
 def test_the_bench_runs(capsys):

@@ -48,10 +48,11 @@ RANGES = {
 }
 MORE = ["np.sqrt", "np.square", "np.abs", "np.fabs", "math.fabs", "np.exp2", "np.negative",
         "np.reciprocal", "abs", "float", "np.floor", "math.ceil", "np.trunc", "np.sign",
-        "math.sqrt"]
+        "math.sqrt", "math.tanh"]
 
 
-@pytest.mark.parametrize("name", [*(f"math.{name}" for name in FUNCTIONS), *MORE])
+@pytest.mark.parametrize("name", [f"math.{name}" for name in FUNCTIONS if hasattr(math, name)]
+                         + MORE)
 def test_derivatives_of_functions(name):
     made = formula(f"lambda y, p: {name}(y + 0.3 * p + 0.1 * p * p) * (1 + p)")
     low, high = RANGES.get(name.rpartition(".")[2], (0.2, 2.5))
@@ -60,7 +61,7 @@ def test_derivatives_of_functions(name):
 
 
 def test_all_functions_are_known():
-    primitive = {*FUNCTIONS, *STEPS, "sqrt"}
+    primitive = {*FUNCTIONS, *STEPS, "sqrt"} - {"expm1_negative"}      # of which tanh is made
     known = {f.__name__ for f in _functions.FUNCTIONS}
     arc = {name: name.replace("a", "arc", 1) for name in primitive if name[0] == "a"}
     assert {name for name in primitive if name not in known and arc.get(name) not in known} == set()

@@ -4,13 +4,17 @@ What depends on parameters alone is computed before the loop, in double, and rou
 loop every operation is computed before one is chosen, so that there are no branches and LLVM
 vectorises it. A constant is one of the computation's type: next to a float32, Numba would make
 a double of any other.
+
+Exponentials and logarithms are those of the kernels, of a whole block at a time: the loop is cut
+at them, and what is needed again after them is computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from fastloss.custom._formula import Formula
+from fastloss.custom._formula import Formula, Step
 from fastloss.custom._graph import TRUTHS
 
 IN_BOUND = 12  # parameters that are read at run time: those that there is room for
@@ -18,9 +22,14 @@ TYPES = ("float32", "float64")
 OUTPUTS = {"value": "f", "grad": "g", "value_and_grad": "fg", "grad_and_hess": "gh"}
 NAMES = tuple(f"{wanted}_{kind}" for kind in TYPES for wanted in OUTPUTS)
 
+LEAVES = ("y", "p", "parameter", "constant", "truth")
+VECTORS = ("exp", "log", "log1p", "expm1_negative")  # functions of whole blocks
+MOST = 12  # of which a loop has so many, and room for their arguments and results
+
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==",
          "ne": "!=", "and": "&", "or": "|"}
-FUNCTIONS = {"floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "log2": "np.log2"}
+FUNCTIONS = {"expm1_negative": "math.expm1",
+             "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "log2": "np.log2"}
 
 HEADER = '''\
 """Written by fastloss {version}, for Numba {numba}. It is written anew if it is lost."""
@@ -44,42 +53,65 @@ def source(formula: Formula, values: Sequence[float], versions: dict[str, str]) 
 def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outputs: str) -> str:
     steps = formula.steps
     results = {letter: formula.outputs["fgh".index(letter)] for letter in outputs}
-    needed = set(results.values())
+    needed = _needed(steps, results.values(), ())
     varies: list[bool] = []
-    for op, *args in steps:
-        inner = [] if op in ("parameter", "constant", "truth") else args
+    rounds: list[int] = []      # after how many rounds of calls of `VECTORS` a step can be computed
+    called: list[int] = []
+    for i, (op, *args) in enumerate(steps):
+        inner = [] if op in LEAVES else args
         varies.append(op in ("y", "p") or any(varies[a] for a in inner))
-    for i in range(len(steps) - 1, -1, -1):
-        if i in needed and steps[i][0] not in ("parameter", "constant", "truth"):
-            needed.update(steps[i][1:])
-    before, within = [], []
-    rounded = set(results.values())
-    for i in sorted(needed):
-        if varies[i]:
-            rounded.update(a for a in steps[i][1:])
-    for i in sorted(needed):
-        op, *args = steps[i]
-        if varies[i]:
-            names = [f"v{a}" if varies[a] else f"r{a}" for a in args]
-            within.append(f"v{i} = {_operation(op, names, kind)}")
-            continue
-        before.append(f"d{i} = {_uniform(op, args, values)}")
-        if i in rounded:
-            before.append(f"r{i} = d{i}" if op in TRUTHS else f"r{i} = {kind}(d{i})")
-    for letter, i in results.items():
-        result = f"v{i}" if varies[i] else f"r{i}"
-        within.append(f"{letter}[i] = {result if letter == 'f' else 'scale * ' + result}")
-    arrays = ["y", "p", *outputs]
+        rounds.append(max([rounds[a] for a in inner], default=0))
+        if op in VECTORS and i in needed and varies[i] and len(called) < MOST:
+            called.append(i)
+            rounds[i] += 1
+    rounded = {a for i in needed if varies[i] for a in steps[i][1:]}.union(results.values())
     lines = [f"def {name}(at, scale, n, y_at, p_at, f_at, g_at, h_at, wanted):",
              f"    parameter = carray(at, {IN_BOUND})",
-             *(f"    {array} = carray({array}_at, n)" for array in arrays),
-             *(f"    {line}" for line in before),
-             "    for i in range(n):",
-             *(f"        {line}" for line in within)]
+             *(f"    {array} = carray({array}_at, n)" for array in ("y", "p", *outputs))]
+    for i in sorted(needed):
+        if not varies[i]:
+            lines.append(f"    d{i} = {_uniform(steps[i][0], steps[i][1:], values)}")
+            if i in rounded:
+                exact = steps[i][0] in TRUTHS
+                lines.append(f"    r{i} = d{i}" if exact else f"    r{i} = {kind}(d{i})")
+    for i in called:
+        lines += [f"    {x}{i}_at = room({kind})\n    {x}{i} = carray({x}{i}_at, n)" for x in "xb"]
+
+    def named(i: int) -> str:
+        return f"v{i}" if varies[i] else f"r{i}"
+
+    for last in range(max((rounds[i] for i in called), default=0) + 1):
+        now = [i for i in called if rounds[i] == last + 1]
+        wanted = {f"x{i}[i] = {{}}": steps[i][1] for i in now}
+        if not now:
+            wanted = {f"{letter}[i] = {'' if letter == 'f' else 'scale * '}{{}}": i
+                      for letter, i in results.items()}
+        lines.append("    for i in range(n):")
+        for i in sorted(_needed(steps, wanted.values(), called)):
+            if i in called:
+                lines.append(f"        v{i} = b{i}[i]")
+            elif varies[i]:
+                names = [named(a) for a in steps[i][1:]]
+                lines.append(f"        v{i} = {_operation(steps[i][0], names, kind)}")
+        lines += [f"        {target.format(named(i))}" for target, i in wanted.items()]
+        lines += [f"    {steps[i][0]}_{kind}(n, 1.0, x{i}_at, x{i}_at, b{i}_at)" for i in now]
     return "\n".join(lines) + "\n"
 
 
-def _uniform(op: str, args: list[int], values: Sequence[float]) -> str:
+def _needed(steps: tuple[Step, ...], ends: Iterable[int], known: Collection[int]) -> set[int]:
+    """Return what is needed to compute some steps, without what only known ones need."""
+    found: set[int] = set()
+    todo = list(ends)
+    while todo:
+        i = todo.pop()
+        if i not in found:
+            found.add(i)
+            if steps[i][0] not in LEAVES and i not in known:
+                todo.extend(steps[i][1:])
+    return found
+
+
+def _uniform(op: str, args: Sequence[Any], values: Sequence[float]) -> str:
     """Return an operation on what does not change in the loop, in double."""
     if op == "parameter":
         k = args[0]

@@ -14,6 +14,7 @@ Rule = Callable[[Node, Node], Node]
 FUNCTIONS: dict[str, tuple[Rule, Rule]] = {
     "exp": (lambda x, v: v, lambda x, v: v),
     "expm1": (lambda x, v: call("exp", x), lambda x, v: call("exp", x)),
+    "expm1_negative": (lambda x, v: call("exp", x), lambda x, v: call("exp", x)),
     "log": (lambda x, v: 1.0 / x, lambda x, v: -1.0 / (x * x)),
     "log1p": (lambda x, v: 1.0 / (1.0 + x), lambda x, v: -1.0 / ((1.0 + x) * (1.0 + x))),
     "log2": (lambda x, v: (1 / math.log(2)) / x, lambda x, v: (-1 / math.log(2)) / (x * x)),
@@ -23,9 +24,6 @@ FUNCTIONS: dict[str, tuple[Rule, Rule]] = {
     "tan": (lambda x, v: 1.0 + v * v, lambda x, v: 2.0 * (v * (1.0 + v * v))),
     "sinh": (lambda x, v: call("cosh", x), lambda x, v: v),
     "cosh": (lambda x, v: call("sinh", x), lambda x, v: v),
-    # not 1 - v², of which nothing is left far out
-    "tanh": (lambda x, v: _square(1.0 / call("cosh", x)),
-             lambda x, v: -2.0 * (v * _square(1.0 / call("cosh", x)))),
     "asin": (lambda x, v: 1.0 / call("sqrt", (1.0 - x) * (1.0 + x)),
              lambda x, v: x / _to_3_2((1.0 - x) * (1.0 + x))),
     "acos": (lambda x, v: -1.0 / call("sqrt", (1.0 - x) * (1.0 + x)),
@@ -76,6 +74,15 @@ def derivatives(v: Node) -> Pair:
         zero = v.graph.node_of(0.0)
         known[v] = _derive(v) if v.moves else (zero, zero)
     return known[v]
+
+
+def with_derivatives(v: Node, first: Node, second: Node) -> Node:
+    """Return a node whose derivatives are better known than by those of its parts."""
+    inner = v
+    while inner.op == "neg":  # of which a negation is the inside
+        inner, first, second = inner.args[0], -first, -second
+    inner.graph.derivatives[inner] = first, second
+    return v
 
 
 def _derive(v: Node) -> Pair:

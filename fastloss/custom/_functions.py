@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss.custom._derivatives import call, derivatives, power
+from fastloss.custom._derivatives import call, chained, derivatives, power, with_derivatives
 from fastloss.custom._graph import Node, absolute, both, negation, select
 
 
@@ -79,8 +79,7 @@ def hypot(a: Node, b: Node) -> Node:
     if not any(each.constant for each in (a, b)):
         at_0 = compare("eq", v, nothing)
         first, second = select(at_0, nothing, first), select(at_0, nothing, second)
-    v.graph.derivatives[v] = first, second
-    return v
+    return with_derivatives(v, first, second)
 
 
 def logaddexp(a: Node, b: Node) -> Node:
@@ -92,9 +91,18 @@ def logaddexp(a: Node, b: Node) -> Node:
     share_a, share_b = select(first, larger, smaller), select(first, smaller, larger)
     (da, dda), (db, ddb) = derivatives(a), derivatives(b)
     slope = share_a * da + share_b * db
-    v.graph.derivatives[v] = slope, (larger * smaller) * ((da - db) * (da - db)) + (
-        share_a * dda + share_b * ddb)
-    return v
+    bend = (larger * smaller) * ((da - db) * (da - db))
+    return with_derivatives(v, slope, bend + (share_a * dda + share_b * ddb))
+
+
+def tanh(x: Node) -> Node:
+    """Return tanh x, by exponentials of -2 |x|; its slope far out is not that of 1 - tanh² x."""
+    x, exponent = number_of(x), -2.0 * absolute(x)
+    less = call("expm1_negative", exponent)
+    v = call("sign", x) * (-less / (2.0 + less))
+    decay = call("exp", exponent)
+    slope = 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
+    return with_derivatives(v, *chained(x, slope, -2.0 * (v * slope)))
 
 
 def _is_nan(x: Node) -> Node:
@@ -125,7 +133,8 @@ FUNCTIONS: dict[Any, tuple[int, Function]] = {
     np.fmax: (2, lambda a, b: select(both("or", compare("ge", a, b), _is_nan(b)), a, b)),
     np.fmin: (2, lambda a, b: select(both("or", compare("le", a, b), _is_nan(b)), a, b)),
     np.clip: (3, clip), np.where: (3, where), np.sign: (1, _sign),
-    np.square: (1, lambda x: x * x), np.reciprocal: (1, lambda x: 1.0 / x),
+    math.tanh: (1, tanh), np.tanh: (1, tanh), np.square: (1, lambda x: x * x),
+    np.reciprocal: (1, lambda x: 1.0 / x),
     np.negative: (1, lambda x: -x),
     np.exp2: (1, lambda x: power(x.graph.node_of(2.0), x)),
     math.isnan: (1, _is_nan), np.isnan: (1, _is_nan),
@@ -136,7 +145,7 @@ FUNCTIONS: dict[Any, tuple[int, Function]] = {
     np.logical_or: (2, lambda a, b: both("or", truth_of(a), truth_of(b))),
 }
 for _name in ("sqrt", "exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh",
-              "cosh", "tanh", "floor", "ceil", "trunc", "asin", "acos", "atan", "asinh", "acosh",
+              "cosh", "floor", "ceil", "trunc", "asin", "acos", "atan", "asinh", "acosh",
               "atanh"):
     _rule = (1, lambda x, _name=_name: call(_name, x))
     FUNCTIONS[getattr(math, _name)] = _rule

@@ -19,10 +19,11 @@ FOLDED: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "neg": operator.neg, "abs": abs, "pow": math.pow, "lt": operator.lt, "le": operator.le,
     "eq": operator.eq, "ne": operator.ne,
-    "not": operator.not_, "floor": math.floor, "ceil": math.ceil, "trunc": math.trunc,
+    "not": operator.not_, "expm1_negative": math.expm1,
+    "floor": math.floor, "ceil": math.ceil, "trunc": math.trunc,
     **{name: getattr(math, name) for name in (
         "sqrt", "exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh",
-        "cosh", "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma",
+        "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma",
         "gamma")},
 }
 

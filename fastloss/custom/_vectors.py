@@ -1,0 +1,45 @@
+"""The kernels' exponentials and logarithms over blocks, for loops that Numba compiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numba.core.cgutils
+from numba.extending import intrinsic
+
+from fastloss._level import kernels
+from fastloss.custom._code import TYPES, VECTORS
+
+BLOCK = 1024  # elements that the kernels hand over at a time, at most: that of _job.pxd
+
+types: Any = numba.types
+cgutils: Any = numba.core.cgutils
+
+
+def functions() -> dict[str, Any]:
+    """Return the functions of `VECTORS`, by names that end in the type, for the loops' globals.
+
+    Loops that were kept on disk find them by the same names, wherever they are in this process.
+    """
+    found = {}
+    addresses = kernels.mathematics_addresses()
+    for name in VECTORS:
+        for kind, address in zip(TYPES, addresses[name], strict=True):
+            array = types.CPointer(getattr(types, kind))
+            signature = types.void(types.intp, types.float64, array, array, array)
+            symbol = f"fastloss_{name}_{kind}"
+            llvmlite.binding.add_symbol(symbol, address)
+            found[f"{name}_{kind}"] = types.ExternalFunction(symbol, signature)
+    return found
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def room(context: Any, kind: Any) -> Any:
+    """Return where there is room for a block of numbers on the stack."""
+    def make(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = target.get_value_type(kind.dtype)
+        return cgutils.alloca_once(builder, number, size=BLOCK)
+
+    return types.CPointer(kind.dtype)(kind), make
