@@ -193,6 +193,10 @@ def loss(
     Nothing raises: ``log(-1)`` is nan and ``1 / 0`` inf, as in NumPy. A NaN in y, p or weights
     comes out as NaN. Both sides of a condition are computed.
 
+    Exponentials, logarithms, `tanh` and `logaddexp` are vectorised, with errors of 2 ULP at most;
+    other functions, powers that are no whole numbers or roots among them, are calls of the C
+    library, which take some nanoseconds each.
+
     float32 predictions are computed in float32, but what depends on parameters alone is computed
     in float64 and rounded. `math.hypot` and `numpy.logaddexp` neither overflow nor lose their
     curvature far out: ``delta * (math.hypot(delta, p - y) - delta)`` is the Pseudo-Huber loss.
