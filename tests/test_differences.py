@@ -45,10 +45,11 @@ def test_every_library_has_rows():
 
 @pytest.mark.filterwarnings("ignore")      # what the libraries say of themselves
 @pytest.mark.parametrize(("library", "theirs", "ours"), ROWS)
-def test_theirs_is_ours(library, theirs, ours, monkeypatch):
+def test_theirs_is_ours(library, theirs, ours, monkeypatch, tmp_path):
     module, imports, tolerance = SETUP[library]
     if library == "Keras":      # a formula written out needs no Keras
         monkeypatch.setenv("KERAS_BACKEND", "torch")
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))     # it writes its settings there
         if "keras." in theirs:
             pytest.importorskip("torch", reason="torch, a backend of Keras, is not installed")
     if library != "Keras" or "keras." in theirs:
