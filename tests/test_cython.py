@@ -159,7 +159,8 @@ def test_the_documents_example(folder):
 
 
 @pytest.mark.parametrize("loss", [
-    fl.CrossEntropyLoss(), fl.SupConLoss(), fl.TripletLoss(), fl.huber_loss, None, 1.0], ids=repr)
+    fl.CrossEntropyLoss(), fl.SupConLoss(), fl.TripletLoss(), fl.huber_loss, None, 1.0],
+    ids=lambda loss: getattr(loss, "__name__", repr(loss)))
 def test_what_is_no_loss_of_elements_is_refused(user, loss):
     with pytest.raises(TypeError, match=re.escape(
             f"loss must be a loss of elements, such as fastloss.HuberLoss(), got {loss!r}")):
