@@ -34,20 +34,6 @@ cdef inline void run_map(const Bound *bound, int outputs, Py_ssize_t n, const fl
         bound.map64[outputs](bound.parameters, 1, n, y, p, f, g, h, 0)
 
 
-cdef inline void apply(const Bound *bound, Py_ssize_t n, const floating *y, const floating *p,
-                       floating *f, floating *g, floating *h, floating *rest) noexcept nogil:
-    """Run the loops for the results that are wanted; `rest` takes what comes with them."""
-    if h == NULL:
-        if g != NULL:
-            run_map[floating](bound, GRAD if f == NULL else VALUE_GRAD, n, y, p, f, g, h)
-        elif f != NULL:
-            run_map[floating](bound, VALUE, n, y, p, f, g, h)
-        return
-    if f != NULL:       # no loop makes all three
-        run_map[floating](bound, VALUE, n, y, p, f, NULL, NULL)
-    run_map[floating](bound, GRAD_HESS, n, y, p, NULL, rest if g == NULL else g, h)
-
-
 cdef inline void sample(const ElementLoss *loss, floating y, floating p, floating *value,
                         floating *grad, floating *hess) noexcept nogil:
     cdef const Bound *bound = <const Bound *>loss
@@ -61,36 +47,31 @@ cdef inline void sample(const ElementLoss *loss, floating y, floating p, floatin
         bound.sample64(bound.parameters, y, p, value, grad, hess)
 
 
-cdef inline bint replaces(const floating *a, const floating *y, const floating *p) noexcept nogil:
-    return a == y or a == p
-
-
 cdef void elements(const ElementLoss *loss, Py_ssize_t n, const floating *y, const floating *p,
                    floating *value, floating *grad, floating *hess) noexcept nogil:
-    # a block is read before it is overwritten
+    cdef const Bound *bound = <const Bound *>loss
     cdef floating f_block[BLOCK]
     cdef floating g_block[BLOCK]
-    cdef floating h_block[BLOCK]
-    cdef bint move_f = value != NULL and replaces[floating](value, y, p)
-    cdef bint move_g = grad != NULL and replaces[floating](grad, y, p)
-    cdef bint move_h = hess != NULL and replaces[floating](hess, y, p)
-    cdef Py_ssize_t block, at, count
-    cdef floating *f
     cdef floating *g
-    cdef floating *h
+    cdef Py_ssize_t block, at, count
+    # a loop reads each element before it writes there, so a result may replace an input
+    if hess == NULL:
+        if grad != NULL:
+            run_map[floating](bound, GRAD if value == NULL else VALUE_GRAD, n, y, p, value, grad,
+                              NULL)
+        elif value != NULL:
+            run_map[floating](bound, VALUE, n, y, p, value, NULL, NULL)
+        return
+    # no loop makes all three, and what the second reads is not yet to be replaced by the value
     for block in range((n + BLOCK - 1) // BLOCK):
         at = block * BLOCK
         count = min(n - at, <Py_ssize_t>BLOCK)
-        f = f_block if move_f else NULL if value == NULL else value + at
-        g = g_block if move_g else NULL if grad == NULL else grad + at
-        h = h_block if move_h else NULL if hess == NULL else hess + at
-        apply[floating](<const Bound *>loss, count, y + at, p + at, f, g, h, g_block)
-        if move_f:
-            memcpy(value + at, f, count * sizeof(floating))
-        if move_g:
-            memcpy(grad + at, g, count * sizeof(floating))
-        if move_h:
-            memcpy(hess + at, h, count * sizeof(floating))
+        if value != NULL:
+            run_map[floating](bound, VALUE, count, y + at, p + at, f_block, NULL, NULL)
+        g = &g_block[0] if grad == NULL else grad + at
+        run_map[floating](bound, GRAD_HESS, count, y + at, p + at, NULL, g, hess + at)
+        if value != NULL:
+            memcpy(value + at, f_block, count * sizeof(floating))
 
 
 cdef inline void describe(Operand *operand, const floating *a, bint direct) noexcept nogil:
@@ -120,8 +101,8 @@ cdef double total(const ElementLoss *loss, Py_ssize_t n, const floating *y, cons
     describe[floating](&job.p, p, True)
     describe[floating](&job.w, weight, True)
     describe[floating](&job.f, NULL, False)
-    describe[floating](&job.g, grad,
-                       not replaces[floating](grad, y, p) and grad != weight)
+    # weights are read after the loop that writes here: a block is read before it is overwritten
+    describe[floating](&job.g, grad, grad != weight)
     describe[floating](&job.h, NULL, False)
     run(&job, &sums)
     return sums.loss.high
