@@ -15,7 +15,7 @@ from numerics import assert_same_bits
 
 import fastloss as fl
 
-pytest.importorskip("numba", reason="Numba is not installed")
+numba = pytest.importorskip("numba", reason="Numba is not installed")
 
 from fastloss import custom
 from fastloss.custom import _compile, loss
@@ -23,6 +23,10 @@ from fastloss.custom import _compile, loss
 RNG = np.random.default_rng(0)
 Y, P = RNG.normal(size=300), RNG.normal(size=300)
 CONSTANT = 2.0
+
+
+def inference(y, p, info):
+    return info * (p - y) ** 2
 
 
 def shortage(y, p, over, under=4.0):
@@ -42,6 +46,7 @@ def cache(tmp_path_factory):
 
 def test_repr_is_round_trip():
     lambdas = loss(lambda y, p, k: k * (p - y) ** 2, k=0.5, predictions=(0, math.inf))
+    assert eval(repr(loss(inference, info=1, targets=(-math.inf, 3)))).targets.high == 3
     for made in (loss(shortage, over=1), lambdas):
         text = repr(made)
         if "lambda" in text:
@@ -67,6 +72,13 @@ def test_equality_and_hash():
     assert (one.partial(Y, P) + two.partial(Y, P)).count == 600
 
 
+def test_a_kernel_has_room_for_12_parameters():
+    loops = _compile.loops(loss(shortage, over=1).formula, (1.0, 4.0))
+    assert len(loops.addresses) == 8
+    with pytest.raises(ValueError, match="at most 12 parameters, got 13"):
+        fl._call.Kernel(loops, [0.0] * 13, "mean")
+
+
 def test_parameters_are_attributes():
     made = loss(shortage, over=1)
     assert (made.over, made.under, made.reduction) == (1.0, 4.0, "mean")
@@ -79,6 +91,7 @@ def test_a_value_of_a_parameter_needs_no_compilation(monkeypatch):
     monkeypatch.setattr(_compile, "_compiled", None)
     assert made.replace(over=2)([0], [1.0]) == 2
     assert loss(shortage, over=3)([0], [1.0]) == 3
+    assert loss(numba.njit(shortage), over=4)([0], [1.0]) == 4
 
 
 # ---- pickles ----------------------------------------------------------------------------

@@ -63,9 +63,6 @@ def number_of(x: Node) -> Node:
 def hypot(a: Node, b: Node) -> Node:
     """Return sqrt(a² + b²), whose squares do not overflow and whose curvature does not cancel."""
     a, b = absolute(a), absolute(b)
-    for zero, other in ((a, b), (b, a)):
-        if zero.constant == 0:
-            return other
     large, small = greater(a, b), less(a, b)
     nothing = a.graph.node_of(0.0)
     infinite = compare("eq", large, a.graph.node_of(math.inf))

@@ -47,6 +47,13 @@ def _domain(name: str, value: Any) -> Interval:
     return REALS if low == -math.inf and high == math.inf else Interval(low, high, what)
 
 
+class _Bounds(tuple[float, ...]):
+    """Two numbers whose repr is Python also if one is infinite."""
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("inf", "float('inf')")
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CustomLoss(Loss):
     """A loss made by `loss` of a formula, with the methods of every other.
@@ -89,7 +96,7 @@ class CustomLoss(Loss):
         return self.formula.straight
 
     def _parameters(self) -> dict[str, Any]:
-        domains = {name: tuple(getattr(self, name)[:2]) for name in ("targets", "predictions")
+        domains = {name: _Bounds(getattr(self, name)[:2]) for name in ("targets", "predictions")
                    if getattr(self, name) is not REALS}
         return {**dict(zip(self.formula.parameters, self.values, strict=True)), **domains,
                 "reduction": self.reduction}
@@ -101,7 +108,7 @@ class CustomLoss(Loss):
 
     def __repr__(self) -> str:
         shown = [f"{name}={value!r}" for name, value in self._parameters().items()]
-        return f"loss({', '.join([self.text, *shown])})".replace("inf", "float('inf')")
+        return f"loss({', '.join([self.text, *shown])})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         held = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -214,6 +221,7 @@ def loss(
     >>> cost.replace(under=1.0).value([10.0, 10.0], [12.0, 9.0])
     1.5
     """
+    f = getattr(f, "py_func", f)  # of one that Numba compiled
     if not isinstance(f, FunctionType):
         raise TypeError("f must be a Python function or lambda of y_true and y_pred, "
                         f"got {f!r}")
