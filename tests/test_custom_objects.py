@@ -15,7 +15,7 @@ from numerics import assert_same_bits
 
 import fastloss as fl
 
-numba = pytest.importorskip("numba", reason="Numba is not installed")
+pytest.importorskip("numba", reason="Numba is not installed")
 
 from fastloss import custom
 from fastloss.custom import _compile, loss
@@ -87,6 +87,7 @@ def test_parameters_are_attributes():
 
 
 def test_a_value_of_a_parameter_needs_no_compilation(monkeypatch):
+    import numba
     made = loss(shortage, over=1)
     monkeypatch.setattr(_compile, "_compiled", None)
     assert made.replace(over=2)([0], [1.0]) == 2
