@@ -244,6 +244,7 @@ def test_loops_are_vectorised_and_float32_stays_float32(pair):
         real = "float" if "32" in name else "double"
         stores = re.findall(rf"store <(\d+) x {real}>", text)
         assert stores and int(stores[0]) >= 2, f"{name} is not vectorised"
+        assert max(map(int, stores)) * (4 if real == "float" else 8) <= 32, name
         computed = set(re.findall(r"= f(?:add|sub|mul|div|cmp \w+) <\d+ x (\w+)>", text))
         assert computed == {real}, name
         assert not re.search(r"call .*@(llvm\.)?(exp|log)", text), f"{name} calls the C library"

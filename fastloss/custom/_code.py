@@ -66,6 +66,7 @@ def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outpu
             rounds[i] += 1
     rounded = {a for i in needed if varies[i] for a in steps[i][1:]}.union(results.values())
     lines = [f"def {name}(at, scale, n, y_at, p_at, f_at, g_at, h_at, wanted):",
+             "    narrow()",
              f"    parameter = carray(at, {IN_BOUND})",
              *(f"    {array} = carray({array}_at, n)" for array in ("y", "p", *outputs))]
     for i in sorted(needed):

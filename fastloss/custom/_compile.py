@@ -16,7 +16,7 @@ import numba
 from fastloss._version import __version__
 from fastloss.custom import _code
 from fastloss.custom._formula import Formula
-from fastloss.custom._vectors import functions, room
+from fastloss.custom._vectors import functions, narrow, room
 
 types: Any = numba.types
 _known: dict[str, Loops] = {}
@@ -59,7 +59,7 @@ def _compiled(source: str) -> Loops:
 
 def _with_numba(source: str, file: str, digest: str, cache: bool) -> Loops:
     # Numba wants the module to be there when it loads what it kept, and one name for one function
-    names: dict[str, Any] = {"__name__": __name__, "room": room, **functions()}
+    names: dict[str, Any] = {"__name__": __name__, "narrow": narrow, "room": room, **functions()}
     exec(compile(source, file, "exec"), names)
     made = []
     for name in _code.NAMES:
