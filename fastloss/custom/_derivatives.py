@@ -150,7 +150,7 @@ def _of_root(v: Node) -> Pair:
     if x.op == "add":
         for c, q in (x.args, x.args[::-1]):
             if not c.moves and _is_square_of_straight(q):
-                return first, (c / x) * (ddx / (2.0 * v))
+                return first, (c * ddx) / (2.0 * v * x)
     return first, (ddx / 2.0 - first * first) / v
 
 
