@@ -1,7 +1,7 @@
 """Files and clusters beside what bounds them: ``python -m bench.scaling files|cluster``.
 
-Files: `fastloss eval` beside reading the same columns. Cluster: losses on Dask workers, processes of
-this machine with a thread each, beside one call on it. Calls take turns, and each number is a
+Files: `fastloss eval` beside reading the same columns. Cluster: losses on Dask workers, processes
+of this machine with a thread each, beside one call on it. Calls take turns, and each number is a
 median.
 """
 
@@ -94,7 +94,7 @@ def of_files(folder: Path, rows: int) -> Iterator[tuple[str, Calls]]:
         names = ("0", "1") if path.suffix == ".npy" else COLUMNS
 
         def evaluate(by: str | None = None, path: Path = path, names: Any = names) -> Any:
-            return run(DataFile(path, Columns(*names, by=by)), fl.LogLoss())
+            return run(DataFile(path, Columns(names[0], names[1], by=by)), fl.LogLoss())
 
         calls = {**_readers(path), "fastloss": evaluate}
         if path.suffix == ".parquet":
@@ -134,9 +134,9 @@ def of_cluster(workers: int, quick: bool) -> Iterator[tuple[str, Calls]]:
             "value and gradient here, one thread": lambda: loss.value_and_grad(y, p, n_threads=1),
             "value and gradient": gradient,
         }
-        for m in [2048] if quick else [4096, 16384]:
+        for m in [2048] if quick else [4096, 16384, 32768]:
             x, labels = rng.normal(size=(m, 128)).astype(np.float32), rng.integers(0, 100, m)
-            dx, dl = lazy(x, m // (2 * workers)), lazy(labels, m // (2 * workers))
+            dx, dl = lazy(x, m // workers), lazy(labels, m // workers)
             pairs = fl.SupConLoss()
 
             def meet(pairs: Any = pairs, dx: Any = dx, dl: Any = dl) -> None:
@@ -146,6 +146,10 @@ def of_cluster(workers: int, quick: bool) -> Iterator[tuple[str, Calls]]:
                 "here, one thread": partial(pairs.value_and_grad, x, labels, n_threads=1),
                 "value and gradient": meet,
             }
+            before = sum(client.run(time.process_time).values())
+            meet()
+            print(f"  CPU time of all workers together: "
+                  f"{sum(client.run(time.process_time).values()) - before:.2f} s")
         if workers > 1:
             block = np.ones(2**24, np.float32)
             first, second = sorted(client.has_what())[:2]

@@ -60,11 +60,12 @@ def test_readme_trains_as_the_command_does():
 
 LIBRARIES = {"compiled": "numba", "custom._loss": "numba",
              "integrations.xgboost": "xgboost", "integrations.torch": "torch",
-             "integrations.lightgbm": "lightgbm", "integrations.catboost": "catboost"}
+             "integrations.lightgbm": "lightgbm", "integrations.catboost": "catboost",
+             "integrations.dask": "dask"}
 MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__path__)),
            *(f"embedding.{module.name}" for module in iter_modules(embedding.__path__)
              if not module.name.startswith("_")),
-           "plot", "rowwise", "metrics._regression", "metrics._deviances",
+           "plot", "rowwise", "stream", "metrics._regression", "metrics._deviances",
            "metrics._classification", "integrations.sklearn", "integrations.scipy",
            *LIBRARIES]
 

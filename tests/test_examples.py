@@ -77,6 +77,24 @@ def sklearn_claims(lines):
     assert [len(each) for each in (squares, poisson, tweedie, median)] == [3, 4, 4, 3]
 
 
+def eval_large_file(lines):
+    rows = {line.split()[0]: [float(each.replace(",", "")) for each in line.split()[1:]]
+            for line in lines[1:]}
+    assert rows["all"][0] == sum(rows[name][0] for name in ("at", "be", "ch", "dk")) == 1e6
+    for name, (_, old, new) in rows.items():
+        assert (new > old + 0.2) if name == "dk" else (new < old - 0.04)
+
+
+def dask_cluster(lines):
+    *steps, pairs = map(numbers, lines)
+    assert [step[0] for step in steps] == [0, 5, 10]
+    assert [step[1] for step in steps] == sorted((step[1] for step in steps), reverse=True)
+    assert steps[-1][2] < 0.05
+    assert pairs[0] == 1200
+    assert pairs[1] == pairs[2]
+    assert pairs[3] < 1e-12
+
+
 def torch_embedding(lines):
     before, *epochs = map(numbers, lines)
     losses = [epoch[1] for epoch in epochs]
@@ -103,6 +121,8 @@ CHECKS = {
     "custom_cost": ("lightgbm numba", custom_cost),
     "custom_robust_pairs": ("lightgbm numba", custom_robust_pairs),
     "cython_quantiles": ("Cython", cython_quantiles),
+    "dask_cluster": ("distributed", dask_cluster),
+    "eval_large_file": ("pyarrow", eval_large_file),
     "lightgbm_objective": ("lightgbm", lightgbm_objective),
     "numba_online_regression": ("numba", numba_online_regression),
     "record_linkage": ("xgboost", record_linkage),

@@ -8,7 +8,7 @@ blocks may be of any sizes. The gradient is computed block by block with the div
 >>> y, p = da.from_array([0, 1, 1, 0, 1], chunks=3), da.from_array([0.2, 0.9, 0.6, 0.4, 0.7], 2)
 >>> loss, grad = value_and_grad(LogLoss(), y, p)
 >>> print(f"{loss.compute():.6f}", grad.chunks)
-0.341168 ((2, 2, 1),)
+0.341366 ((2, 2, 1),)
 
 Losses of all pairs: every block of rows meets every other one, see `fastloss.embedding.blocks`.
 
