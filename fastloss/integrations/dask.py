@@ -12,11 +12,11 @@ blocks may be of any sizes. The gradient is computed block by block with the div
 
 Losses of all pairs: every block of rows meets every other one, see `fastloss.embedding.blocks`.
 
-Value and gradient have the bits of one machine if blocks of a 1-d array begin at multiples of 8192
-elements. Of the value this is no proof but nearly so: sums are kept in two floats, so it takes a sum
-that lies within some 10⁻¹⁰ units of the last place of where rounding changes. For `CrossEntropyLoss` of C classes, C a power of two up to 512,
-blocks are to begin at multiples of 8192 / C rows. Other blocks, and losses of all pairs, agree to
-rounding.
+Gradients of a 1-d array have the bits of one machine if its blocks begin at multiples of 8192
+elements, and so has the value unless its sum lies within some 10⁻¹⁰ units of the last place (an
+estimate) of where its rounding changes: sums are kept in two floats. For `CrossEntropyLoss` of C
+classes, C a power of two up to 512, blocks begin at multiples of 8192 / C rows. Other blocks,
+and losses of all pairs, agree to rounding.
 """
 
 from __future__ import annotations
