@@ -48,7 +48,7 @@ ctypedef struct Bound:
     Map64 map64[N_OUTPUTS]
     Sum32 sum32                    # NULL: element by element
     Sum64 sum64
-    Sample32 sample32
+    Sample32 sample32              # NULL: only blocks
     Sample64 sample64
     double parameters[12]
 

@@ -20,7 +20,7 @@ cdef int api_version() noexcept nogil:
 cdef const ElementLoss *element_loss(object loss) except NULL:
     kernel = getattr(loss, "_kernel", None)
     # that of a loss of rows has none for elements
-    if not isinstance(kernel, Kernel) or (<Kernel>kernel).bound.sample64 == NULL:
+    if not isinstance(kernel, Kernel) or (<Kernel>kernel).bound.map64[VALUE] == NULL:
         raise TypeError("loss must be a loss of elements, such as fastloss.HuberLoss(), got "
                         f"{loss!r}")
     return <const ElementLoss *>&(<Kernel>kernel).bound
@@ -41,7 +41,10 @@ cdef inline void sample(const ElementLoss *loss, floating y, floating p, floatin
     value = &f if value == NULL else value
     grad = &g if grad == NULL else grad
     hess = &h if hess == NULL else hess
-    if floating is float:
+    if bound.sample64 == NULL:          # loops that were compiled elsewhere
+        run_map[floating](bound, VALUE, 1, &y, &p, value, NULL, NULL)
+        run_map[floating](bound, GRAD_HESS, 1, &y, &p, NULL, grad, hess)
+    elif floating is float:
         bound.sample32(bound.parameters, y, p, value, grad, hess)
     else:
         bound.sample64(bound.parameters, y, p, value, grad, hess)

@@ -291,3 +291,15 @@ def test_plot_draws_it():
     from fastloss.plot import plot_losses
     figure = plot_losses([loss(half_squared)])
     assert figure.axes[0].get_title() == "half_squared"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_code_takes_it_at_one_sample_and_over_arrays(dtype):
+    from fastloss import compiled
+    made = loss(shortage, over=1.5, reduction="none")
+    y, p = Y.astype(dtype), P.astype(dtype)
+    grad, hess = made.grad_and_hess(y, p)
+    value = made.value(y, p)
+    samples = np.array([compiled.sample(made, *each) for each in zip(y, p, strict=True)], dtype)
+    assert_same_bits(samples.T, np.array([value, grad, hess]))
+    assert compiled.total(made, y, p) == made.replace(reduction="sum")(y, p, n_threads=1)
