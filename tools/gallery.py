@@ -214,6 +214,92 @@ def torch_embedding(left: Axes, right: Axes, names: Names, printed: Numbers) -> 
     right.set_ylabel("second")
     right.set_title("Held-out digits after training")
 
+def custom_cost(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw what a day costs, and what the loaves of two models cost."""
+    cost = names["cost"]
+    curves(left, [("flour 1 euro a loaf", cost, 100.0),
+                  ("flour 3 euro a loaf", cost.replace(flour=3.0), 100.0)],
+           np.linspace(80, 140, 401), "loaves baked for a demand of 100")
+    left.set_ylabel("euros a day")
+    left.set_title("The loss")
+    add_legend(left)
+    rows = [row[-2:] for row in printed[1:3]]
+    bars(right, ["euros a day", "days sold out (%)"], {
+        "trained with squared loss": rows[0], "with the cost": rows[1]}, "{:.1f}")
+    right.set_ylabel("mean of held-out days")
+    right.set_title("Held-out days: less is better")
+    add_legend(right)
+
+
+def custom_robust_pairs(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw the loss of pairs, and learned distances against the true ones."""
+    robust = names["robust"]
+    curves(left, [("squared / 2, rated 3", fl.ExpectileLoss(), 3.0),
+                  ("robust, rated 3", robust, 3.0), ("robust, rated 10", robust, 10.0)],
+           np.linspace(0, 13, 521), "distance of a pair")
+    left.set_xticks(range(0, 13, 2))
+    left.set_ylim(0, 1)
+    add_legend(left, 2)
+    true, shown = names["rating_test"], slice(0, 400)
+    for goal, (color, _), marker, name in (
+        (fl.SquaredLoss(), STYLES[0], "x", "squared loss"), (robust, STYLES[1], "o", "robust loss"),
+    ):
+        # the script keeps only its last model
+        ours = names["objective"](goal, hess_floor=0.1)
+        start = np.full(len(names["rating"]), names["start"])
+        model = names["LGBMRegressor"](**names["options"], objective=ours)
+        model.fit(names["X"], names["rating"], init_score=start)
+        distance = np.minimum(names["start"] + model.predict(names["X_test"]), 10)
+        right.scatter(true[shown], distance[shown], s=14, color=color, marker=marker, label=name,
+                      alpha=0.7, linewidths=0.8)
+    right.plot([3, 10], [3, 10], color="black", linewidth=1.2, label="equal", zorder=3)
+    right.set_xlabel("true distance, beyond 10 drawn as 10")
+    right.set_ylabel("learned distance")
+    right.set_title("Held-out pairs")
+    add_legend(right, 3)
+
+
+def cython_quantiles(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw a stream with estimates of its quantiles, and the part of it below them."""
+    times, window = names["times"], 500
+    at = np.arange(98_000, 104_001)
+    left.plot(at[::5], times[at[::5]], ".", color="#999999", markersize=2.5, label="stream")
+    for level, (color, style) in zip((0.99, 0.9, 0.5), STYLES, strict=False):
+        estimates = np.empty_like(times)
+        names["quantiles"].follow(fl.PinballLoss(quantile=level), times, estimates, 0.5)
+        left.plot(at, estimates[at], color=color, linestyle=style, linewidth=2,
+                  label=f"quantile {level}")
+        below = (times < estimates)[at[0]:at[-1]].reshape(-1, window).mean(axis=1)
+        right.plot(at[:-1:window] + window / 2, 100 * below, color=color, linestyle=style,
+                   linewidth=2, marker=".")
+        right.axhline(100 * level, color=MARGIN, linestyle=":", linewidth=1.2, zorder=0)
+    left.set_ylim(0, 320)
+    left.set_ylabel("response time (ms)")
+    left.set_title("Estimates around the change")
+    add_legend(left, 2)
+    right.set_ylim(0, 103)
+    right.set_yticks([0, 50, 90, 99])
+    right.set_ylabel("of 500 numbers, below (%)")
+    right.set_title("The part below the estimate")
+    for axes in (left, right):
+        axes.axvline(100_000, color=MARGIN, linewidth=0.8, zorder=0)
+        axes.set_xlim(at[0], at[-1])
+        axes.set_xticks([98_000, 100_000, 102_000, 104_000])
+        axes.set_xlabel("number in the stream")
+
+
+def numba_online_regression(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw four losses, and what they led to."""
+    losses = [("squared", fl.SquaredLoss(), 0.0), ("Huber", fl.HuberLoss(delta=0.5), 0.0),
+              ("log-cosh", fl.LogCoshLoss(), 0.0), ("absolute", fl.AbsoluteLoss(), 0.0)]
+    curves(left, losses, np.linspace(-3, 3, 401), "prediction - target")
+    left.set_ylim(0, 4)
+    add_legend(left, 2)
+    bars(right, [name for name, *_ in losses], {"error": [row[-1] for row in printed[1:5]]},
+         "{:.1f}")
+    right.set_ylabel("mean absolute error")
+    right.set_title("Held-out patients: less is better")
+
 
 # how a section is called, what its picture shows, and what draws it
 SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
@@ -241,6 +327,22 @@ SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
     "record_linkage": (
         "Record linkage", "The contrastive loss pulls linked pairs nearer than 0.25 and pushes "
         "others beyond 1; the line is half way between.", record_linkage),
+    "custom_cost": (
+        "A loss of one's own: money", "A loaf too few costs more than one too many, so the model "
+        "trained with the cost bakes more: it sells out on fewer than half as many days, and a day "
+        "costs a third less.", custom_cost),
+    "custom_robust_pairs": (
+        "A loss of one's own: careless ratings", "Far from the rating the robust loss is nearly "
+        "flat, and beyond a rating of 10 it is 0. Careless ratings draw what squared loss learns "
+        "towards the middle; the robust loss stays with the others.", custom_robust_pairs),
+    "cython_quantiles": (
+        "Cython: quantiles of a stream", "After the times became three times larger, each estimate "
+        "climbs until the part of the stream that is below it is what it was: dotted.",
+        cython_quantiles),
+    "numba_online_regression": (
+        "Numba: online regression", "The slope of squared loss grows with the error, so wrong "
+        "targets move its coefficients far; that of the others is bounded.",
+        numba_online_regression),
 }
 
 
