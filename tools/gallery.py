@@ -300,6 +300,52 @@ def numba_online_regression(left: Axes, right: Axes, names: Names, printed: Numb
     right.set_ylabel("mean absolute error")
     right.set_title("Held-out patients: less is better")
 
+def eval_large_file(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw the loss of all rows and of groups, and each group's part in the difference."""
+    old, new = names["old"], names["new"]
+    scores = {"all": old.overall, **old.groups}
+    after = {"all": new.overall, **new.groups}
+    bars(left, list(scores), {"old": [score.value for score in scores.values()],
+                              "new": [after[group].value for group in scores]}, "{:.2f}")
+    left.set_ylabel("log loss")
+    left.set_title("All rows, and those of a country")
+    for text in left.texts:
+        text.set_fontsize("small")
+    add_legend(left, 2)
+    shares = {group: score.count / old.overall.count for group, score in old.groups.items()}
+    parts = [share * (new.groups[group].value - old.groups[group].value)
+             for group, share in shares.items()]
+    bars(right, [f"{group}\n{share:.0%}" for group, share in shares.items()],
+         {"part": parts}, "{:+.3f}")
+    right.axhline(0, color="black", linewidth=0.8)
+    right.set_xlabel("share of rows")
+    right.set_ylabel("(new - old) x share of rows")
+    right.set_title(f"Parts of the overall difference, {sum(parts):+.3f}")
+
+
+def dask_cluster(left: Axes, right: Axes, names: Names, printed: Numbers) -> None:
+    """Draw gradient descent in the cluster, and the same in one process."""
+    rng, size = np.random.default_rng(0), (names["ROWS"], names["FEATURES"])
+    true = rng.normal(size=size[1])
+    x = rng.normal(size=size)
+    y = rng.random(size[0]) < 1 / (1 + np.exp(-x @ true))
+    w, here = np.zeros(size[1]), []
+    for _ in range(11):
+        value, slopes = fl.LogLoss(from_logits=True).value_and_grad(y, x @ w)
+        here.append((value, np.abs(w - true).max()))
+        w = w - 8 * (x.T @ slopes)
+    color, style = STYLES[1]
+    for axes, name, column in ((left, "log loss", 0), (right, "largest error of a coefficient", 1)):
+        axes.plot([row[column] for row in here], color=color, linestyle=style, linewidth=2,
+                  label="one process")
+        axes.plot([row[0] for row in printed[:3]], [row[column + 1] for row in printed[:3]], "o",
+                  color=STYLES[0][0], markersize=8, label="two workers, printed")
+        axes.set_xlabel("step")
+        axes.set_ylabel(name)
+    add_legend(left)
+    left.set_title("The loss")
+    right.set_title("The coefficients")
+
 
 # how a section is called, what its picture shows, and what draws it
 SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
@@ -343,6 +389,12 @@ SECTIONS: dict[str, tuple[str, str, Callable[..., None]]] = {
         "Numba: online regression", "The slope of squared loss grows with the error, so wrong "
         "targets move its coefficients far; that of the others is bounded.",
         numba_online_regression),
+    "eval_large_file": (
+        "A large file: loss by group", "The new version is better in three countries, which have "
+        "19 of 20 rows; what it loses in the fourth is hidden in the sum.", eval_large_file),
+    "dask_cluster": (
+        "Dask: rows on several workers", "Workers send a value and eight slopes, not rows; the "
+        "steps are those of one process that has all rows.", dask_cluster),
 }
 
 
@@ -360,7 +412,7 @@ def section(name: str) -> str:
     title, shown, draw = SECTIONS[name]
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        names = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+        names = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     printed = output.getvalue()
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -375,7 +427,7 @@ def section(name: str) -> str:
                         if not part.startswith(("Needs", "Run")))
     caption = textwrap.fill(shown, 100, break_on_hyphens=False)
     return (f"## {title}\n\n`python examples/{name}.py`\n\n{about}\n\n"
-            f"```\n{printed.strip()}\n```\n\n"
+            f"```\n{printed.rstrip()}\n```\n\n"
             f"![{title}](gallery/{name}.png)\n\n{caption}\n")
 
 
