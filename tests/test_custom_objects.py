@@ -302,4 +302,4 @@ def test_compiled_code_takes_it_at_one_sample_and_over_arrays(dtype):
     value = made.value(y, p)
     samples = np.array([compiled.sample(made, *each) for each in zip(y, p, strict=True)], dtype)
     assert_same_bits(samples.T, np.array([value, grad, hess]))
-    assert compiled.total(made, y, p) == made.replace(reduction="sum")(y, p, n_threads=1)
+    assert compiled.total(made, y, p) == made.replace(reduction="sum")(y, p)
