@@ -14,6 +14,13 @@ from fastloss.custom import loss
 TABLE = np.arange(3.0)
 NAMES = {"math": math, "np": np, "TABLE": TABLE, "loss": loss, "text": "a", "functools": functools}
 
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", str(tmp_path))
+
+
 # the lines of a formula, the number of the wrong one, and what is wrong
 REFUSED = [
     ("s = 0\nfor i in range(3):\n    s += p\nreturn s", 2, "a loop"),

@@ -71,7 +71,8 @@ MODULES = [*(f"pointwise.{module.name}" for module in iter_modules(pointwise.__p
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_docstring_examples(module):
+def test_docstring_examples(module, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", str(tmp_path))     # of compiled formulas
     if module in LIBRARIES:
         library = LIBRARIES[module]
         pytest.importorskip(library, reason=f"{library} is not installed")
