@@ -1,4 +1,4 @@
-"""Loss functions for NumPy arrays: value, gradient and curvature in one fused, parallel pass."""
+"""Loss functions for NumPy arrays: value, gradient and curvature in fused, parallel passes."""
 
 import sys as _sys
 from importlib.machinery import PathFinder as _PathFinder

@@ -175,7 +175,7 @@ def _draw_distances(axes: Axes, result: Result) -> None:
     axes.set_ylim(bottom=0)
     axes.set_title(f"Held-out digits: ROC AUC {before.metrics['AUC']:.3f} → "
                    f"{after.metrics['AUC']:.3f}")
-    axes.set_xlabel("distance of a pair (unit of the margin)")
+    axes.set_xlabel("distance of a pair")
     axes.set_ylabel("density of pairs (1 / distance)")
     add_legend(axes, 2)
 

@@ -75,8 +75,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     }
     parser = argparse.ArgumentParser(
         prog="fastloss",
-        description="Loss functions for NumPy arrays: value, gradient and curvature in one fused, "
-        "parallel pass.",
+        description="Loss functions for NumPy arrays: value, gradient and curvature in fused, "
+        "parallel passes.",
         epilog="example:\n"
         "  fastloss compare --output losses.png    the losses at work on real data, as a table\n"
         "                                          and a picture\n"
@@ -99,7 +99,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _add_options(compare, "comparison.png", "fewer pairs and iterations: a few seconds")
     embedding = commands.add_parser(
         "train-embedding",
-        help="learn embeddings of digits with four losses of pairs; draw them",
+        help="learn embeddings of digits with four losses; draw them",
         description="Learn to map scikit-learn's digits to a few numbers each, so that images of "
         "the same digit are near each other: with the contrastive, triplet, NT-Xent and SupCon "
         "losses, by mini-batch gradient descent in NumPy. Print how often the nearest neighbour "

@@ -197,7 +197,7 @@ def _units(loss: Loss) -> tuple[str, str, str]:
         return "probability p of label 1", "nats", "nats"
     if loss._domains()[1][:2] == DISTANCES[:2]:
         linear = getattr(loss, "form", "squared") == "linear"
-        return "distance p (unit of the margin)", *(
+        return "distance p", *(
             ("distance", "") if linear else ("distance²", "distance")
         )
     units = {"AbsoluteLoss": ("unit of y", ""), "SquaredLoss": ("unit of y, squared", "unit of y")}

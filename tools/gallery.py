@@ -38,9 +38,9 @@ HEAD = """\
 # Gallery
 
 A script for each library that fastloss works in, with what it printed and a picture of that. The
-scripts are in `examples/`, run as they are (`python examples/NAME.py`) and are run by the tests.
-`python tools/gallery.py` makes this page; the last digits may be others on another machine or with
-other versions of the libraries.
+scripts are in `examples/` (`pip install ".[examples]"` brings what they need), run as they are
+(`python examples/NAME.py`) and are run by the tests. `python tools/gallery.py` makes this page; the
+last digits may be others on another machine or with other versions of the libraries.
 """
 
 
