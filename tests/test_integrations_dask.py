@@ -269,6 +269,21 @@ def test_parts_of_many_blocks_are_added_in_steps():
     assert close(found, loss.value_and_grad(x, y), np.float64)
 
 
+@pytest.mark.parametrize("row", PAIRS, ids=label)
+def test_blocks_without_rows(row):
+    loss = getattr(fl, row[0])(**row[1])
+    (x, second, w), _ = drawn(seeded("no rows", *row), row[0], 30, 4, np.float64, weighted=True)
+    expected = loss.value_and_grad(x, second, w)
+    for cuts, others in (((0, 30), (0, 30)), ((0, 0, 10, 0, 20, 0), (30,)), ((30,), (0, 9, 0, 21))):
+        found = value_and_grad(loss, *lazy(cuts, x), *lazy(others, second, w))
+        assert [g.chunks[0] for g in sides(found[1])] == (
+            [cuts, cuts if row[0] == "NTXentLoss" else others][:len(sides(found[1]))])
+        assert close(compute(*found), expected, np.float64)
+    found = compute(*value_and_grad(loss, *lazy((0, 0), x[:0], second[:0])))
+    assert found[0] == loss.value(x[:0], second[:0])
+    assert all(g.shape == (0, 4) for g in sides(found[1]))
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 D = da.zeros(6, chunks=3)

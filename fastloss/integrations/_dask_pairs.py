@@ -31,16 +31,17 @@ def value_and_grad(
     if not loss._blockwise:
         raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
     names = getattr(loss, "_names", ("embeddings", "labels"))
-    rows = _matrix(names[0], first)
+    rows, chunks = _matrix(names[0], first)
     weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
-    views, keys = loss._one_batch and not isinstance(loss, LabelLoss), None
+    views = loss._one_batch and not isinstance(loss, LabelLoss)
+    keys, key_chunks = None, chunks
     if isinstance(loss, LabelLoss):
         labels = fit("labels", second, rows.chunks[:1], names[0])
         mine = _blocks(loss, (rows,), labels, weights)
     elif views:
         mine = _blocks(loss, (rows, fit(names[1], second, rows.chunks, names[0])), None, weights)
     else:
-        keys = _matrix(names[1], second)
+        keys, key_chunks = _matrix(names[1], second)
         if keys.shape != rows.shape:
             raise ValueError(f"{names[1]} must have the shape of {names[0]}, {rows.shape}, got "
                              f"{keys.shape}")
@@ -82,21 +83,24 @@ def value_and_grad(
         both_views = da.concatenate([
             da.from_delayed(grad, (2, size, width), dtype)
             for grad, size in zip(grads, rows.chunks[0], strict=True)], axis=1)
-        return value, (both_views[0], both_views[1])
+        return value, (both_views[0].rechunk(chunks), both_views[1].rechunk(chunks))
 
-    def joined(side: list[Any], like: Any) -> Any:
-        return da.concatenate([da.from_delayed(grad, (size, width), dtype)
-                               for grad, size in zip(side, like.chunks[0], strict=True)])
+    def joined(side: list[Any], like: Any, wanted: Any) -> Any:
+        return da.concatenate([da.from_delayed(grad, (size, width), dtype) for grad, size
+                               in zip(side, like.chunks[0], strict=True)]).rechunk(wanted)
 
-    return value, joined(grads, rows) if one else (joined(grads, rows), joined(other_grads, keys))
+    mine_joined = joined(grads, rows, chunks)
+    return value, mine_joined if one else (mine_joined, joined(other_grads, keys, key_chunks))
 
 
-def _matrix(name: str, x: Any) -> Any:
+def _matrix(name: str, x: Any) -> tuple[Any, Any]:
+    """Return a matrix without its empty blocks, which have no pairs, and its own blocks' sizes."""
     found = whole_rows(name, array(name, x))
     if unknown(found.chunks):
         raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
                          "numbers; call compute_chunk_sizes()")
-    return found
+    some = tuple(size for size in found.chunks[0] if size) or (0,)
+    return found.rechunk((some, found.chunks[1])), found.chunks
 
 
 def _dtype(x: Any) -> Any:
@@ -132,8 +136,7 @@ def _block(loss: Any, rows: list[Any], labels: Any, weights: Any, start: int) ->
 
 
 def _sums(block: Block, other: Block, n_threads: int | None) -> tuple[Sums, Sums | None]:
-    return block.sums(block if other.start == block.start and block.loss._one_batch else other,
-                      n_threads=n_threads)
+    return block.sums(other, n_threads=n_threads)
 
 
 def _partial(block: Block, sums: Sums) -> Any:
