@@ -120,6 +120,21 @@ def test_uneven_blocks(chunks, weighted):
         assert abs(found[0] - expected[0]) <= 1e-15 * expected[0]
 
 
+def test_predictions_of_numpy_have_the_blocks_of_targets():
+    rng = seeded("NumPy's predictions")
+    z, y, soft, w = rng.normal(size=(90, 3)), rng.integers(0, 3, 90), *rng.random((2, 90, 3))
+    for loss, target, p in ((fl.SquaredLoss(), w[:, 0], z[:, 0]), (fl.SquaredLoss(), w, z),
+                            (fl.CrossEntropyLoss(), y, z), (fl.CrossEntropyLoss(), soft, z)):
+        weights = None if target is w else w[:, 0]
+        expected = loss.value_and_grad(target, p, weights)
+        for predictions in (p, p.tolist()):
+            found = value_and_grad(loss, *lazy((40, 50), target), predictions, weights)
+            assert found[1].chunks[0] == (40, 50)
+            found = compute(*found)
+            assert abs(found[0] - expected[0]) <= 1e-15 * expected[0]
+            np.testing.assert_allclose(found[1], expected[1], rtol=1e-14)
+
+
 def test_any_dimensions():
     rng = seeded("dimensions")
     y, p, w = rng.random((3, 6, 10, 4))
@@ -183,6 +198,8 @@ def test_unknown_sizes(reduction, weighted):
         value(loss, da.from_array(y, 100), parts[1])
     with pytest.raises(ValueError, match=r"^y_true cannot be cut into the blocks of y_pred, whose"):
         value(loss, y, parts[1])
+    with pytest.raises(ValueError, match=r"^y_pred cannot be cut into the blocks of y_true, whose"):
+        value(loss, parts[0], p)
 
 
 def test_columns_of_a_data_frame():
@@ -199,6 +216,63 @@ def test_columns_of_a_data_frame():
         found = compute(*value_and_grad(loss, lazy_table["y"], lazy_table[pick], lazy_table["w"]))
         assert abs(found[0] - expected[0]) <= 1e-15 * expected[0]
         assert np.abs(found[1] - expected[1]).max() <= 1e-15 * np.abs(expected[1]).max()
+
+
+NULLABLE = ["Float64", "Float32", "Int64", "Int32", "UInt8", "boolean"]
+ARROW = [f"{name}[pyarrow]" for name in ("double", "float", "int64", "uint8", "bool")]
+
+
+@pytest.mark.parametrize("dtype", NULLABLE + ARROW)
+def test_columns_that_can_have_nulls(dtype):
+    frame = pytest.importorskip("dask.dataframe", reason="dask.dataframe is not installed")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    if dtype in ARROW:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    values = seeded("nulls", dtype).integers(0, 2, 50).tolist()
+    full, other = pandas.Series(values, dtype=dtype), np.linspace(0.1, 0.9, 50)
+    some = pandas.Series([None if 20 < i < 25 else v for i, v in enumerate(values)], dtype=dtype)
+    loss = fl.SquaredLoss()
+    for column in (full, some):
+        for arrays in ((column, other), (other, column)):
+            partitioned = [frame.from_pandas(pandas.Series(each), npartitions=5) for each in arrays]
+            if "bool" in dtype and column is some:
+                with pytest.raises(TypeError, match="got dtype object") as expected:
+                    loss(*arrays)
+                with pytest.raises(TypeError, match=f"^{re.escape(str(expected.value))}$"):
+                    compute(value(loss, *partitioned))
+                continue
+            expected = loss.value_and_grad(*arrays)
+            found = value_and_grad(loss, *partitioned)
+            assert found[1].dtype == expected[1].dtype
+            found = compute(*found)
+            assert found[1].dtype == expected[1].dtype
+            np.testing.assert_allclose(found[0], expected[0], rtol=1e-15)
+            np.testing.assert_allclose(found[1], expected[1], rtol=1e-6)
+            assert np.isnan(found[0]) == (column is some)
+
+
+def test_class_numbers_scores_and_labels_that_can_have_nulls():
+    frame = pytest.importorskip("dask.dataframe", reason="dask.dataframe is not installed")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    rng = seeded("nulls of classes")
+    z, y = rng.normal(size=(40, 3)).astype(np.float32), rng.integers(0, 3, 40)
+    for dtypes, dtype in ((["Float32"] * 3, np.float32),
+                          (["Float32", "Float64", "float32"], np.float64)):
+        scores = pandas.DataFrame({f"z{k}": pandas.Series(z[:, k]).astype(each)
+                                   for k, each in enumerate(dtypes)})
+        found = value_and_grad(fl.CrossEntropyLoss(), *(
+            frame.from_pandas(each, npartitions=4)
+            for each in (pandas.Series(y, dtype="Int64"), scores)))
+        assert found[1].dtype == dtype
+        assert close(compute(*found), fl.CrossEntropyLoss().value_and_grad(y, z.astype(dtype)),
+                     dtype)
+    # numbers that no float64 tells apart
+    labels = pandas.Series(2**60 + y, dtype="Int64")
+    found = value_and_grad(fl.SupConLoss(), *lazy(10, z), frame.from_pandas(labels, npartitions=4))
+    assert close(compute(*found), fl.SupConLoss().value_and_grad(z, y), np.float32)
+    labels[7] = None
+    with pytest.raises(TypeError, match=r"^labels must hold integers or strings"):
+        compute(value(fl.SupConLoss(), *lazy(10, z), frame.from_pandas(labels, npartitions=4)))
 
 
 # ---- rows -------------------------------------------------------------------------------------
@@ -284,6 +358,26 @@ def test_blocks_without_rows(row):
     assert all(g.shape == (0, 4) for g in sides(found[1]))
 
 
+@pytest.mark.parametrize("row", PAIRS, ids=label)
+def test_pairs_of_which_one_side_is_numpys(row):
+    loss = getattr(fl, row[0])(**row[1])
+    (x, second, w), _ = drawn(seeded("NumPy's", *row), row[0], 30, 4, np.float32, weighted=True)
+    other = second.astype(float) if two_sided(row[0]) else second
+    for arrays in ((x, other), (other, x))[:1 + two_sided(row[0])]:
+        expected = loss.value_and_grad(*arrays, w)
+        for first, numbers in ((0, arrays[1]), (0, arrays[1].tolist()), (1, arrays[0]),
+                               (1, arrays[0].tolist())):
+            mixed = [*lazy((7, 23), arrays[first]), numbers]
+            found = value_and_grad(loss, *mixed[::-1 if first else 1], w)
+            assert all(g.chunks == ((7, 23), (4,)) for g in sides(found[1]))
+            found = compute(*found)
+            assert all(g.dtype == h.dtype or isinstance(numbers, list)
+                       for g, h in zip(sides(found[1]), sides(expected[1]), strict=True))
+            assert abs(found[0] - expected[0]) <= 2e-6 * abs(expected[0])
+            for g, h in zip(sides(found[1]), sides(expected[1]), strict=True):
+                assert np.linalg.norm(g - h) <= 1e-5 * np.linalg.norm(h)
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 D = da.zeros(6, chunks=3)
@@ -293,6 +387,8 @@ M = da.zeros((6, 2), chunks=3)
 @pytest.mark.parametrize("arguments, error, message", [
     (("log", D, D), TypeError, r"^loss must be .*got 'log'"),
     ((fl.LogLoss(), np.zeros(6), np.zeros(6)), TypeError, r"^y_pred must be a Dask .*got ndarray"),
+    ((fl.LogLoss(), D[:5], np.zeros(6)), ValueError, r"^y_true must have the shape \(6,\), as"),
+    ((fl.InfoNCELoss(), M[:4], np.ones((6, 2))), ValueError, r"^keys must have the shape of quer"),
     ((fl.LogLoss(), D[:5], D), ValueError, r"^y_true must have the shape \(6,\), as y_pred has, "
      r"got \(5,\)"),
     ((fl.LogLoss(), D, D, np.zeros(5)), ValueError, r"^sample_weight must .*got \(5,\)"),
@@ -301,7 +397,7 @@ M = da.zeros((6, 2), chunks=3)
     ((fl.BatchTripletLoss(), M, D), TypeError, r"^loss must be one of all pairs that has sums"),
     ((fl.LiftedStructureLoss(), M, D), TypeError, r"^loss must be one of all pairs that has sums"),
     ((fl.TripletLoss(), M, M), TypeError, r"^loss must be a loss of elements, .*got TripletLoss"),
-    ((fl.SupConLoss(), np.zeros((6, 2)), D), TypeError, r"^embeddings must be a Dask"),
+    ((fl.SupConLoss(), np.zeros((6, 2)), np.zeros(6)), TypeError, r"^embeddings must be a Dask"),
     ((fl.SupConLoss(), M, D[:5]), ValueError, r"^labels must have the shape \(6,\), as embed"),
     ((fl.InfoNCELoss(), M, M[:4]), ValueError, r"^keys must have the shape of queries, \(6, 2\)"),
     ((fl.InfoNCELoss(), M[D > 0], M), ValueError, r"^queries must have blocks of known sizes"),

@@ -9,14 +9,46 @@ import dask.array as da
 import numpy as np
 
 
-def array(name: str, x: Any) -> Any:
-    """Return a Dask Array of a Dask collection."""
+def array(name: str, x: Any, other_name: str = "", other: Any = None) -> Any:
+    """Return a Dask Array of a Dask collection, or of NumPy's array in the blocks of another."""
+    if not lazy(x) and lazy(other):
+        x, chunks = np.asarray(x), array(other_name, other).chunks
+        if unknown(chunks):
+            raise _unknown_cuts(name, other_name)
+        # an axis of another length stays whole: the error to come tells both
+        cuts = [sizes if sum(sizes) == n else (n,)
+                for n, sizes in zip(x.shape, chunks, strict=False)]
+        return da.from_array(x, (*cuts, *x.shape[len(cuts):]))
     if hasattr(x, "to_dask_array"):
-        x = x.to_dask_array()
+        dtype = _extension(x)
+        x = x.to_dask_array() if dtype is None else x.map_partitions(
+            _columns, meta=np.empty((0, *x.shape[1:]), dtype))
     if not isinstance(x, da.Array):
         raise TypeError(f"{name} must be a Dask Array, Series or DataFrame, got "
                         f"{type(x).__name__}")
     return x
+
+
+def lazy(x: Any) -> bool:
+    """Return whether an object is a collection of Dask's."""
+    return isinstance(x, da.Array) or hasattr(x, "to_dask_array")
+
+
+def _extension(x: Any) -> Any:
+    """Return NumPy's dtype of nullable or Arrow columns of numbers, None of other columns."""
+    columns = [x.dtype] if x.ndim == 1 else list(x.dtypes)
+    if all(isinstance(dtype, np.dtype) for dtype in columns):
+        return None
+    found = [getattr(dtype, "numpy_dtype", dtype) for dtype in columns]
+    numbers = all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in found)
+    return np.result_type(*found) if numbers else None
+
+
+def _columns(part: Any) -> Any:
+    """Return the array of a partition, as NumPy has each column: nulls of numbers are nan."""
+    if part.ndim == 1:
+        return np.asarray(part)
+    return np.stack([np.asarray(part.iloc[:, k]) for k in range(part.shape[1])], axis=1)
 
 
 def unknown(chunks: Any) -> bool:
@@ -35,10 +67,9 @@ def whole_rows(name: str, x: Any) -> Any:
 
 def fit(name: str, x: Any, chunks: Any, other: str) -> Any:
     """Return an array in given blocks, those of an array of another name."""
-    if not hasattr(x, "to_dask_array") and not isinstance(x, da.Array):
+    if not lazy(x):
         if unknown(chunks):
-            raise ValueError(f"{name} cannot be cut into the blocks of {other}, whose sizes are "
-                             f"unknown; call compute_chunk_sizes() on {other}")
+            raise _unknown_cuts(name, other)
         x = np.asarray(x)
         x = da.from_array(x, chunks=x.shape)
     x = array(name, x)
@@ -52,3 +83,8 @@ def fit(name: str, x: Any, chunks: Any, other: str) -> Any:
     if x.shape != shape:
         raise ValueError(f"{name} must have the shape {shape}, as {other} has, got {x.shape}")
     return x if x.chunks == chunks else x.rechunk(chunks)
+
+
+def _unknown_cuts(name: str, other: str) -> ValueError:
+    return ValueError(f"{name} cannot be cut into the blocks of {other}, whose sizes are unknown; "
+                      f"call compute_chunk_sizes() on {other}")

@@ -16,6 +16,8 @@ from fastloss.embedding.blocks import Block, Sums
 from fastloss.integrations._dask_arrays import array, fit, unknown, whole_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -31,20 +33,22 @@ def value_and_grad(
     if not loss._blockwise:
         raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
     names = getattr(loss, "_names", ("embeddings", "labels"))
-    rows, chunks = _matrix(names[0], first)
+    rows, chunks = _matrix(names[0], first, names[1], second)
     weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
     views = loss._one_batch and not isinstance(loss, LabelLoss)
-    keys, key_chunks = None, chunks
+    keys, key_chunks, sides = None, chunks, [rows]
     if isinstance(loss, LabelLoss):
         labels = fit("labels", second, rows.chunks[:1], names[0])
         mine = _blocks(loss, (rows,), labels, weights)
     elif views:
-        mine = _blocks(loss, (rows, fit(names[1], second, rows.chunks, names[0])), None, weights)
+        sides.append(fit(names[1], second, rows.chunks, names[0]))
+        mine = _blocks(loss, sides, None, weights)
     else:
-        keys, key_chunks = _matrix(names[1], second)
+        keys, key_chunks = _matrix(names[1], second, names[0], first)
         if keys.shape != rows.shape:
             raise ValueError(f"{names[1]} must have the shape of {names[0]}, {rows.shape}, got "
                              f"{keys.shape}")
+        sides.append(keys)
         mine = _blocks(loss, (rows,), None, weights)
     # weights are those of queries, and with them of their keys
     theirs = mine if keys is None else _blocks(
@@ -77,8 +81,7 @@ def value_and_grad(
         return value, None
     grads, other_grads = gather({(i, j): delayed(_grads, nout=2, pure=True)(
         mine[i], theirs[j], sums[i], other_sums[j], total, n_threads) for i, j in meetings}, True)
-    dtypes = [_dtype(each) for each in (first, second)[:1 if isinstance(loss, LabelLoss) else 2]]
-    dtype, width = np.result_type(*dtypes), rows.shape[1]
+    dtype, width = np.result_type(*map(_dtype, sides)), rows.shape[1]
     if views:
         both_views = da.concatenate([
             da.from_delayed(grad, (2, size, width), dtype)
@@ -93,9 +96,9 @@ def value_and_grad(
     return value, mine_joined if one else (mine_joined, joined(other_grads, keys, key_chunks))
 
 
-def _matrix(name: str, x: Any) -> tuple[Any, Any]:
+def _matrix(name: str, x: Any, other_name: str, other: Any) -> tuple[Any, Any]:
     """Return a matrix without its empty blocks, which have no pairs, and its own blocks' sizes."""
-    found = whole_rows(name, array(name, x))
+    found = whole_rows(name, array(name, x, other_name, other))
     if unknown(found.chunks):
         raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
                          "numbers; call compute_chunk_sizes()")
@@ -108,7 +111,7 @@ def _dtype(x: Any) -> Any:
     return np.dtype(np.float32 if single else np.float64)
 
 
-def _blocks(loss: Any, sides: tuple[Any, ...], labels: Any, weights: Any) -> list[Any]:
+def _blocks(loss: Any, sides: Sequence[Any], labels: Any, weights: Any) -> list[Any]:
     """Return tasks that make the blocks of rows."""
     rows = [[part for (part,) in side.to_delayed()] for side in sides]
     starts = accumulate(sides[0].chunks[0], initial=0)

@@ -63,9 +63,11 @@ def value(
     first, second : dask Array or Series
         What the loss's own methods take: `y_true` and `y_pred`, embeddings and labels, queries and
         keys. The scores of `CrossEntropyLoss` may be a DataFrame. One of the two, and the weights,
-        may be NumPy's. Blocks are those of the predictions, or of the embeddings; of other arrays
-        they are made the same, which takes known sizes. Where sizes are unknown, as they are of
-        a DataFrame, there must be as many blocks.
+        may be NumPy's, or lists. Blocks are those of the predictions, or of the embeddings, unless
+        these are not Dask's; of other arrays, but keys, they are made the same, which takes known
+        sizes. Where sizes are unknown, as they are of a DataFrame, there must be as many blocks.
+        Nulls of columns are what they are to the loss's own methods: nan of numbers, an error of
+        labels and of booleans.
     sample_weight : dask Array or Series, optional
         Weights.
     n_threads : int, optional
@@ -131,7 +133,9 @@ class _Blocks:
             raise TypeError("loss must be a loss of elements, of rows or of all pairs, as LogLoss()"
                             f", got {loss!r}")
         self.loss, self.n_threads, self.rows = loss, n_threads, isinstance(loss, RowLoss)
-        self.p = whole_rows("y_pred", array("y_pred", p)) if self.rows else array("y_pred", p)
+        self.p = array("y_pred", p, "y_true", y)
+        if self.rows:
+            self.p = whole_rows("y_pred", self.p)
         leading = self.p.chunks[:1] if self.rows else self.p.chunks
         matrix = self.rows and getattr(y, "ndim", 1) == 2
         self.y = fit("y_true", y, self.p.chunks if matrix else leading, "y_pred")
