@@ -39,7 +39,8 @@ every block of queries meets every block of keys:
 True
 
 The results are those of the whole batch but for the order of sums, and the same bits whatever the
-number of threads. Triplets and lifted structures have no such sums.
+number of threads. Only where a row is not finite gradients of other blocks of its side may stay
+finite, which are nan of the whole batch. Triplets and lifted structures have no such sums.
 """
 
 from __future__ import annotations

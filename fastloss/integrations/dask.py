@@ -16,7 +16,9 @@ Gradients of a 1-d array have the bits of one machine if its blocks begin at mul
 elements, and so has the value unless its sum lies within some 10⁻¹⁰ units of the last place (an
 estimate) of where its rounding changes: sums are kept in two floats. For `CrossEntropyLoss` of C
 classes, C a power of two up to 512, blocks begin at multiples of 8192 / C rows. Other blocks,
-and losses of all pairs, agree to rounding.
+and losses of all pairs, agree to rounding, except that a row of nan or inf in one of two batches
+(InfoNCE, N-pairs, SigLIP), which makes all gradients nan on one machine, may leave those of that
+batch's other blocks finite here; the value is nan in both.
 """
 
 from __future__ import annotations
