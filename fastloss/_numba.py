@@ -58,17 +58,24 @@ def _data(
 # ---- the type of losses --------------------------------------------------------------------
 
 
-class _ElementLoss(types.Opaque):
-    """Any loss of elements: a pointer into the object, good for as long as that lives.
+class _ElementLoss(types.Type):
+    """Any loss of elements: a pointer into the object, and what keeps the object alive.
 
-    Numba's cache on disk names this class.
+    Numba counts references to `owner` wherever compiled code keeps the loss, as it does for
+    arrays: in generators, typed lists and jitclasses. Numba's cache on disk names this class.
     """
 
 
-LOSS = _ElementLoss("fastloss.ElementLoss")
+# Numba's cache knows signatures by this name: with another model the type needs another name.
+LOSS = _ElementLoss("fastloss.OwnedElementLoss")
 _COMPILED_IN: list[Loss] = []  # code has the addresses of these, so they stay
 
-register_model(_ElementLoss)(models.OpaqueModel)
+
+@register_model(_ElementLoss)
+class _ElementLossModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [
+            ("owner", types.MemInfoPointer(types.voidptr)), ("pointer", types.voidptr)])
 
 
 @typeof_impl.register(Loss)
@@ -82,14 +89,26 @@ def _typeof(loss: Loss, context: Any) -> Any:
 
 @unbox(_ElementLoss)
 def _unbox(kind: Any, loss: Any, c: Any) -> Any:
-    pointer = _call(c.builder, "element_loss", _POINTER, [loss])
-    return NativeValue(pointer, is_error=cgutils.is_null(c.builder, pointer))
+    native = cgutils.create_struct_proxy(kind)(c.context, c.builder)
+    native.pointer = _call(c.builder, "element_loss", _POINTER, [loss])
+    is_error = cgutils.is_null(c.builder, native.pointer)
+    with c.builder.if_then(c.builder.not_(is_error), likely=True):
+        # without memory for it the reference is never given back, and the pointer stays good
+        native.owner = c.pyapi.nrt_meminfo_new_from_pyobject(native.pointer, loss)
+    return NativeValue(native._getvalue(), is_error=is_error)
 
 
 @lower_constant(_ElementLoss)
 def _constant(context: Any, builder: Any, kind: Any, loss: Loss) -> Any:
     _COMPILED_IN.append(loss)
-    return context.add_dynamic_addr(builder, address_of(loss), info="fastloss.ElementLoss")
+    native = cgutils.create_struct_proxy(kind)(context, builder)  # with no owner to count for
+    native.pointer = context.add_dynamic_addr(
+        builder, address_of(loss), info="fastloss.ElementLoss")
+    return native._getvalue()
+
+
+def _pointer(context: Any, builder: Any, loss: Any) -> Any:
+    return cgutils.create_struct_proxy(LOSS)(context, builder, value=loss).pointer
 
 
 # ---- what calls them in compiled code ------------------------------------------------------
@@ -102,7 +121,8 @@ def _sample(typing: Any, loss: Any, y: Any, p: Any) -> Any:
         y, p = (context.cast(builder, number, given, real)
                 for number, given in zip(arguments[1:], signature.args[1:], strict=True))
         results = [cgutils.alloca_once(builder, context.get_value_type(real)) for _ in range(3)]
-        _call(builder, f"sample{real.bitwidth}", _VOID, [arguments[0], y, p, *results])
+        _call(builder, f"sample{real.bitwidth}", _VOID,
+              [_pointer(context, builder, arguments[0]), y, p, *results])
         return context.make_tuple(
             builder, signature.return_type, [builder.load(each) for each in results])
 
@@ -112,7 +132,8 @@ def _sample(typing: Any, loss: Any, y: Any, p: Any) -> Any:
 def _elements(typing: Any, loss: Any, y: Any, p: Any, value: Any, grad: Any, hess: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         n, *pointers = _data(context, builder, signature.args, arguments, (1, 2, 3, 4, 5))
-        _call(builder, f"elements{p.dtype.bitwidth}", _VOID, [arguments[0], n, *pointers])
+        _call(builder, f"elements{p.dtype.bitwidth}", _VOID,
+              [_pointer(context, builder, arguments[0]), n, *pointers])
         return context.get_dummy_value()
 
     return types.none(loss, y, p, value, grad, hess), codegen
@@ -123,7 +144,7 @@ def _total(typing: Any, loss: Any, y: Any, p: Any, weight: Any, scale: Any, grad
         n, y, p_, w, g = _data(context, builder, signature.args, arguments, (1, 2, 3, 5))
         factor = context.cast(builder, arguments[4], scale, types.float64)
         return _call(builder, f"total{p.dtype.bitwidth}", _DOUBLE,
-                     [arguments[0], n, y, p_, w, factor, g])
+                     [_pointer(context, builder, arguments[0]), n, y, p_, w, factor, g])
 
     return types.float64(loss, y, p, weight, scale, grad), codegen
 

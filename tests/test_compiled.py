@@ -3,7 +3,9 @@
 import gc
 import os
 import re
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from cases import DTYPES
 from child import run_python
 from elements import SIZES, draws, results, sums, weights
 from numba.core.errors import NumbaWarning, TypingError
+from numba.experimental import jitclass
 from numerics import assert_same_bits
 
 import fastloss as fl
@@ -141,6 +144,99 @@ def test_a_loss_that_code_was_compiled_with_stays():
     # Numba may hold it, and does not have to
     assert any(each is reference() for each in _numba._COMPILED_IN)
     assert function(0.0, 2.0) == pytest.approx(0.3 * (2 - 0.15), rel=1e-15)
+
+
+# ---- how long losses live -------------------------------------------------------------------
+
+
+@numba.njit
+def values_at_three(loss, n):
+    for _ in range(n):
+        yield compiled.sample(loss, 3.0, 0.0)[0]
+
+
+@numba.njit
+def item_at_three(losses, n):
+    return [compiled.sample(losses[0], 3.0, 0.0)[0] for _ in range(n)]
+
+
+def in_a_list(loss, n):
+    losses = numba.typed.List()
+    losses.append(loss)
+    return lambda: item_at_three(losses, n)
+
+
+def in_a_dict(loss, n):
+    losses = numba.typed.Dict.empty(numba.int64, numba.typeof(loss))
+    losses[0] = loss
+    return lambda: item_at_three(losses, n)
+
+
+def in_a_class(loss, n):
+    def __init__(self, loss):
+        self.loss = loss
+
+    def at_three(self, n):
+        return [compiled.sample(self.loss, 3.0, 0.0)[0] for _ in range(n)]
+
+    members = {"__init__": __init__, "at_three": at_three}
+    kind = jitclass([("loss", numba.typeof(loss))])(type("Holder", (), members))
+    holder = kind(loss)
+    return lambda: holder.at_three(n)
+
+
+def in_a_generator(loss, n):
+    generator = values_at_three(loss, n)
+    return lambda: list(generator)
+
+
+@pytest.mark.parametrize("keep", [in_a_generator, in_a_list, in_a_dict, in_a_class])
+def test_a_loss_lives_as_long_as_compiled_code_keeps_it(keep):
+    loss = fl.HuberLoss(delta=0.5)
+    reference = weakref.ref(loss)
+    kept = keep(loss, 4)
+    del loss
+    gc.collect()
+    assert reference() is not None
+    assert kept() == [0.5 * (3 - 0.25)] * 4
+    del kept
+    gc.collect()
+    assert reference() is None
+
+
+USE_LATER = """
+import numba, numpy as np, fastloss as fl
+from fastloss import compiled
+@numba.njit
+def values(loss, y):
+    for each in y:
+        yield compiled.sample(loss, each, 0.0)[0]
+y = np.full(3, 3.0)
+list(values(fl.HuberLoss(), y))
+later = values(fl.HuberLoss(delta=0.5), y)
+others = [fl.AbsoluteLoss() for _ in range(50)]
+for each in others:
+    each.value([1.0], [2.0])
+print(list(later))
+"""
+
+
+def test_memory_of_a_loss_in_a_generator_is_not_used_again(tmp_path):
+    assert run_python(USE_LATER, tmp_path) == "[1.375, 1.375, 1.375]"
+
+
+@numba.njit(nogil=True)
+def value_at(loss, p):
+    return compiled.sample(loss, 0.0, p)[0]
+
+
+def test_calls_from_many_threads_give_back_every_reference():
+    loss = fl.HuberLoss()
+    before = sys.getrefcount(loss)
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda p: value_at(loss, p), [0.5] * 2000))
+    assert found == {0.125}
+    assert sys.getrefcount(loss) == before
 
 
 # ---- what is refused ------------------------------------------------------------------------
