@@ -61,7 +61,8 @@ class Evaluation:
     overall : Score
         Of all rows.
     groups : dict of Score
-        Of the rows of each group, by its value, in sorted order; empty without `by`.
+        Of the rows of each group, by its value, in sorted order, or that of their `repr` where
+        values have none; empty without `by`.
     """
 
     loss: Loss
@@ -94,7 +95,7 @@ def evaluate(
         length (Arrow), a column that is a matrix (dict), or several columns: a sequence of names.
     sample_weight, by : str, optional
         Names of the columns of weights and of groups. Groups are values of any type that can be
-        hashed; nan is one, null is none.
+        hashed, as date and time of NumPy's where Python's are too coarse; nan is one, null is none.
     n_threads : int, optional
         Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
@@ -109,8 +110,9 @@ def evaluate(
     TypeError
         If `loss` is no loss of elements or of rows of scores, or a column does not hold numbers.
     ValueError
-        If the reduction is "none", a column is missing or holds nulls, lengths differ, or the loss
-        refuses a label. Messages name the batch, and rows in it, both from 0.
+        If the reduction is "none", a column is missing or holds nulls (NaT, pandas' NA and masked
+        elements are such), lengths differ, groups cannot be told apart, or the loss refuses a
+        label. Messages name the batch, and rows in it, both from 0.
 
     Examples
     --------
@@ -176,6 +178,9 @@ class Sums:
             raise kind(f"{place(None)}: {error}") from error
         if names.by is None:
             return
+        if not p.ndim:
+            raise ValueError(f"{place(None)}: column {names.y_pred!r} must have rows, got one "
+                             "number")
         codes, keys = _groups(batch, names.by, place)
         if p.shape[:1] != codes.shape:
             raise ValueError(f"{place(None)}: column {names.by!r} must have a group for each row "
@@ -195,7 +200,10 @@ class Sums:
     def result(self) -> Evaluation:
         """Return the values."""
         # of one type in the order of its values, nan last
-        keys = sorted(self.groups, key=lambda key: (type(key).__name__, key != key, key))
+        try:
+            keys = sorted(self.groups, key=lambda key: (type(key).__name__, key != key, key))
+        except TypeError:  # values that have no order
+            keys = sorted(self.groups, key=repr)
         return Evaluation(self.loss, _score(self.total),
                           {key: _score(self.groups[key]) for key in keys})
 
@@ -220,12 +228,27 @@ def _column(batch: Any, name: str, place: Place) -> Any:
 
 
 def _refuse_nulls(found: Any, name: str, place: Place) -> None:
+    nulls = _nulls(found)
+    if nulls is not None and nulls.any():
+        rows = nulls.reshape(nulls.shape[0] if nulls.ndim else 1, -1).any(axis=1)  # of those of a matrix, too
+        raise ValueError(f"{place(int(np.argmax(rows)))}: column {name!r} is null, as it is in "
+                         f"{np.count_nonzero(rows)} of {len(rows)} rows here; a null is no number")
+
+
+def _nulls(found: Any) -> Array | None:
+    """Return which elements of a column are null, or None if none is; nan is a number."""
     count = getattr(found, "null_count", 0)
-    count = count() if callable(count) else count  # of polars
-    if count:
-        row = int(np.argmax(np.asarray(found.is_null())))
-        raise ValueError(f"{place(row)}: column {name!r} is null, as it is in {count} of "
-                         f"{len(found)} rows here; a null is no number")
+    if count() if callable(count) else count:  # of polars, of Arrow
+        return np.asarray(found.is_null())
+    if isinstance(found, np.ma.MaskedArray):
+        return np.ma.getmaskarray(found)
+    dtype: Any = getattr(found, "dtype", None)
+    if hasattr(dtype, "na_value") and not (dtype.kind == "f" and isinstance(dtype.na_value, float)):
+        return np.asarray(found.isna())  # of pandas' own types
+    if getattr(dtype, "kind", "") in ("m", "M"):
+        missing: Array = np.isnat(np.asarray(found))
+        return missing
+    return None
 
 
 def _numbers(batch: Any, name: str, place: Place) -> Array:
@@ -233,12 +256,11 @@ def _numbers(batch: Any, name: str, place: Place) -> Array:
     found = _column(batch, name, place)
     if not hasattr(getattr(found, "type", None), "value_field"):
         return np.asarray(found)
-    if hasattr(found, "offsets"):
-        lengths = np.diff(np.asarray(found.offsets))
-        if lengths.size and lengths.min() != lengths.max():
-            row = int(np.argmax(lengths != lengths[0]))
-            raise ValueError(f"{place(row)}: column {name!r} has a list of {lengths[row]} numbers, "
-                             f"other rows one of {lengths[0]}; each needs a score for each class")
+    lengths = np.asarray(found.value_lengths())
+    if lengths.size and lengths.min() != lengths.max():
+        row = int(np.argmax(lengths != lengths[0]))
+        raise ValueError(f"{place(row)}: column {name!r} has a list of {lengths[row]} numbers, "
+                         f"other rows one of {lengths[0]}; each needs a score for each class")
     values, rows = found.flatten(), len(found)
     if values.null_count:
         row = int(np.argmax(np.asarray(values.is_null()))) * rows // len(values)
@@ -250,15 +272,25 @@ def _groups(batch: Any, name: str, place: Place) -> tuple[Array, list[Any]]:
     """Return numbers of the groups of rows, and what they stand for."""
     found = _column(batch, name, place)
     if hasattr(found, "dictionary_encode"):
-        found = found.dictionary_encode()
+        try:
+            found = found.dictionary_encode()
+        except NotImplementedError as error:  # of lists, say
+            raise ValueError(f"{place(None)}: column {name!r} of {found.type} has no groups that "
+                             "can be told apart") from error
         codes, keys = np.asarray(found.indices), found.dictionary.to_pylist()
         nulls = [number for number, key in enumerate(keys) if key is None]
     elif (array := np.asarray(found)).dtype != object:
         values, codes = np.unique(array, return_inverse=True)
         keys, nulls = values.tolist(), []
+        if values.dtype.kind in "mM" and any(isinstance(key, int) for key in keys):
+            keys = list(values)  # of nanoseconds, which Python's dates and times cannot hold
     else:
         seen: dict[Any, int] = {}
-        codes = np.array([seen.setdefault(key, len(seen)) for key in array.tolist()], np.intp)
+        try:
+            codes = np.array([seen.setdefault(key, len(seen)) for key in array.tolist()], np.intp)
+        except TypeError as error:  # lists, say
+            raise ValueError(f"{place(None)}: column {name!r} has no groups that can be told "
+                             f"apart: {error}") from error
         keys = list(seen)
         nulls = [number for number, key in enumerate(keys) if _is_missing(key)]
     for number in nulls:

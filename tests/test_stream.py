@@ -167,6 +167,66 @@ def test_batches_that_are_refused(batch, options, error, message):
         stream.evaluate([good, batch], fl.LogLoss(), **options)
 
 
+@pytest.mark.parametrize("name", ["y_true", "y_pred", "w", "g"])
+def test_masked_elements_are_nulls(name):
+    batch = GOOD | {"w": np.ones(2), "y_pred": np.array([0.5, 0.5]), "g": [1, 2]}
+    masked = batch | {name: np.ma.array(batch[name], mask=[False, True])}
+    options = {"sample_weight": "w", "by": "g"}
+    with pytest.raises(ValueError, match=rf"^batch 1, row 1: column '{name}' is null, .* 1 of 2"):
+        stream.evaluate([batch, masked], fl.LogLoss(), **options)
+    whole = batch | {name: np.ma.array(batch[name], mask=False)}     # as losses take it
+    assert stream.evaluate([whole], fl.LogLoss(), **options) == stream.evaluate(
+        [batch], fl.LogLoss(), **options)
+
+
+def test_masked_elements_of_rows():
+    z = np.ma.array(np.zeros((2, 3)), mask=[[0, 0, 0], [0, 1, 0]])
+    with pytest.raises(ValueError, match=r"^batch 0, row 1: column 'y_pred' is null, .* 1 of 2"):
+        stream.evaluate([{"y_true": [0, 1], "y_pred": z}], fl.CrossEntropyLoss())
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "category", "str",
+                                   "int64[pyarrow]", "datetime64[ns]", "datetime64[ns, UTC]",
+                                   "timedelta64[s]"])
+def test_nulls_of_pandas(dtype):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    frame = pandas.DataFrame(GOOD)
+    frame["g"] = pandas.Series(["1", None] if dtype == "str" else [1, None]).astype(dtype)
+    with pytest.raises(ValueError, match=r"^batch 0, row 1: column 'g' is null, .* in 1 of 2"):
+        stream.evaluate([frame], fl.LogLoss(), by="g")
+    if dtype in ("Int64", "Float64", "int64[pyarrow]"):
+        with pytest.raises(ValueError, match=r"^batch 0, row 1: column 'g' is null"):
+            stream.evaluate([frame], fl.AbsoluteLoss(), y_pred="g")
+    frame["g"] = [1, math.nan]
+    assert math.isnan(stream.evaluate([frame], fl.AbsoluteLoss(), y_pred="g").overall.value)
+    assert len(stream.evaluate([frame], fl.LogLoss(), by="g").groups) == 2
+
+
+def test_groups_of_times():
+    for kind in ("datetime64[s]", "datetime64[ns]", "timedelta64[us]", "timedelta64[ns]"):
+        times = np.array([86_400 * 10**9, 0]).astype(kind.partition("[")[0] + "[ns]").astype(kind)
+        groups = stream.evaluate([GOOD | {"g": times}], fl.LogLoss(), by="g").groups
+        assert [str(key) for key in groups] == [str(key) for key in (
+            times[::-1] if "ns" in kind else times[::-1].tolist())]
+        assert all(np.array(key, times.dtype) in times for key in groups)
+        assert not any(isinstance(key, int) for key in groups)
+        with pytest.raises(ValueError, match=r"^batch 0, row 1: column 'g' is null"):
+            broken = np.array([times[0], "NaT"], times.dtype)
+            stream.evaluate([GOOD | {"g": broken}], fl.LogLoss(), by="g")
+
+
+def test_groups_that_have_no_order_or_cannot_be_told_apart():
+    groups = stream.evaluate([GOOD | {"g": [2j, 1j]}], fl.LogLoss(), by="g").groups
+    assert list(groups) == [1j, 2j]
+    unhashable = np.array([[1], [1, 2]], object)
+    with pytest.raises(ValueError, match=r"^batch 0: column 'g' has no groups that can be told"):
+        stream.evaluate([GOOD | {"g": unhashable}], fl.LogLoss(), by="g")
+    with pytest.raises(ValueError, match=r"^batch 0: column 'y_pred' must have rows"):
+        stream.evaluate([{"y_true": 1.0, "y_pred": 1.0, "g": 1}], fl.AbsoluteLoss(), by="g")
+
+
 def test_what_has_no_value():
     with pytest.raises(ValueError, match=r"^loss must have a reduction, got reduction='none'"):
         stream.evaluate([GOOD], fl.LogLoss(reduction="none"))
@@ -250,3 +310,23 @@ def test_a_null_in_a_dictionary_is_no_group(pa):
     unused = pa.DictionaryArray.from_arrays(pa.array([0, 2, 0]), pa.array(["a", None, "a"]))
     found = stream.evaluate([batch | {"g": unused}], fl.LogLoss(), by="g")
     assert found.groups == {"a": found.overall}    # of both of its numbers
+
+
+@pytest.mark.parametrize("view", ["list_view", "large_list_view"])
+def test_views_of_lists(pa, view):
+    kind = getattr(pa, view)(pa.float64())
+    offset = pa.int32() if view == "list_view" else pa.int64()
+    z = np.array([[1.0, 2.0], [3.0, 4.0], [6.0, 5.0]])
+    kinds = {"list_view": pa.ListViewArray, "large_list_view": pa.LargeListViewArray}
+    moved = kinds[view].from_arrays(pa.array([4, 0, 2], offset), pa.array([2, 2, 2], offset),
+                                    pa.array(np.roll(z, -1, axis=0).ravel()))
+    found = stream.evaluate([{"y_true": [0, 1, 1], "y_pred": moved}], fl.CrossEntropyLoss())
+    assert found.overall.value == fl.CrossEntropyLoss()([0, 1, 1], z)
+    ragged = pa.array([[1.0, 2.0], [3.0], [5.0, 1.0, 2.0]], kind)
+    with pytest.raises(ValueError, match=r"^batch 0, row 1: column 'y_pred' has a list of 1 "):
+        stream.evaluate([{"y_true": [0, 1, 0], "y_pred": ragged}], fl.CrossEntropyLoss())
+
+
+def test_groups_that_arrow_cannot_tell_apart(pa):
+    with pytest.raises(ValueError, match=r"^batch 0: column 'g' of list<.* has no groups"):
+        stream.evaluate([GOOD | {"g": pa.array([[1], [2]])}], fl.LogLoss(), by="g")
