@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import mmap
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
@@ -101,17 +103,29 @@ class DataFile:
             return f"{self.path}, rows {start} to {start + rows - 1}{self._where(start)}"
         return place
 
-    def check(self, types: dict[str, Any], is_number: Callable[[Any], bool]) -> list[str]:
-        """Raise unless the wanted columns are there and those of numbers hold them."""
+    def check(self, fields: Sequence[tuple[str, Any]], is_number: Callable[[Any], bool],
+              is_group: Callable[[Any], bool] = lambda kind: True) -> list[str]:
+        """Raise unless the wanted columns, of names and types, are there and hold what they must.
+
+        Return their names.
+        """
+        types, counts = dict(fields), Counter(name for name, _ in fields)
         wanted = [*self.columns.numbers(), *([self.columns.by] if self.columns.by else [])]
         for name in wanted:
             if name not in types:
                 some = ", ".join(list(types)[:20]) + (", ..." if len(types) > 20 else "")
                 raise DataError(f"{self.path} has no column {name!r}; it has {some}")
+            if counts[name] > 1:
+                raise DataError(f"{self.path} has {counts[name]} columns {name!r}; the name of "
+                                "one that is used must be its own")
         for name in self.columns.numbers():
             if not is_number(types[name]):
                 raise DataError(f"{self.path}: column {name!r} holds no numbers, but "
                                 f"{types[name]}")
+        if self.columns.by and not is_group(types[self.columns.by]):
+            raise DataError(f"{self.path}: column {self.columns.by!r} of {types[self.columns.by]} "
+                            "has no groups that can be told apart; it must hold numbers, text, "
+                            "dates or times")
         return list(dict.fromkeys(wanted))
 
 
@@ -135,16 +149,25 @@ def _is_number(kind: pa.DataType) -> bool:
                 or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
-def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return dict(zip(schema.names, schema.types, strict=True))
+def _is_group(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return not pa.types.is_nested(kind)
+
+
+def _fields(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    return list(zip(schema.names, schema.types, strict=True))
 
 
 def _parquet(file: DataFile) -> Opened:
-    groups = [file.columns.by] if file.columns.by else None
-    source = pa.parquet.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False,
-                                    read_dictionary=groups)
-    names = file.check(_types(source.schema_arrow), _is_number)
-    metadata = source.metadata
+    metadata = pa.parquet.read_metadata(file.path)
+    fields = _fields(metadata.schema.to_arrow_schema())
+    names = file.check(fields, _is_number, _is_group)
+    text = [name for name, kind in fields if name == file.columns.by
+            and (pa.types.is_string(kind) or pa.types.is_large_string(kind))]
+    source = pa.parquet.ParquetFile(file.path, metadata=metadata, buffer_size=BUFFER,
+                                    pre_buffer=False, read_dictionary=text,
+                                    page_checksum_verification=True)
     ends = list(accumulate(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)))
 
     def where(row: int) -> str:
@@ -164,20 +187,21 @@ def _csv(file: DataFile) -> Opened:
     delimiter = "\t" if file.path.suffix.lower() == ".tsv" else ","
     with open(file.path, newline="", encoding="utf-8-sig") as text:
         header = next(csv.reader(text, delimiter=delimiter), [])
-    names = file.check(dict.fromkeys(header, "text"), lambda kind: True)
-    parse = pa.csv.ParseOptions(delimiter=delimiter)
+    names = file.check([(name, "text") for name in header], lambda kind: True)
+    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     missing = ["", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>"]  # nan is a number
     options: dict[str, Any] = {
-        "include_columns": names, "null_values": missing, "strings_can_be_null": True}
+        "include_columns": names, "null_values": missing}
     with pa.csv.open_csv(file.path, parse_options=parse,
                          convert_options=pa.csv.ConvertOptions(**options)) as first:
-        guessed = _types(first.schema)
+        guessed = dict(_fields(first.schema))
     # the first rows do not tell integers from other numbers, so all are float64
     types: dict[str, Any] = {
         name: pa.bool_() if pa.types.is_boolean(guessed[name]) else pa.float64()
         for name in file.columns.numbers()}
-    if file.columns.by:
-        types[file.columns.by] = pa.dictionary(pa.int32(), pa.string())
+    by = file.columns.by if file.columns.by not in types else None
+    if by is not None:
+        types[by] = pa.dictionary(pa.int32(), pa.string())
     convert = pa.csv.ConvertOptions(column_types=types, **options)
     size = file.path.stat().st_size
 
@@ -189,6 +213,8 @@ def _csv(file: DataFile) -> Opened:
             with pa.OSFile(str(file.path)) as source, pa.csv.open_csv(
                     source, read, parse, convert) as reader:
                 for batch in reader:
+                    if by is not None:
+                        batch = batch.set_column(names.index(by), by, _empty_is_null(batch[by]))
                     yield batch, batch.num_rows, min(source.tell() / size, 1.0)
         except pa.ArrowInvalid as error:
             raise DataError(f"{file.path}: " + re.sub(
@@ -196,6 +222,13 @@ def _csv(file: DataFile) -> Opened:
                 _first_line(error))) from error
 
     return lambda: _ahead(batches()), _nowhere
+
+
+def _empty_is_null(found: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return groups of text with a null for the empty one; "NA" is a group."""
+    words = found.dictionary
+    return pa.DictionaryArray.from_arrays(found.indices, pa.compute.if_else(
+        pa.compute.equal(words, ""), pa.scalar(None, words.type), words))
 
 
 def _arrow(file: DataFile) -> Opened:
@@ -215,7 +248,7 @@ def _arrow(file: DataFile) -> Opened:
         return pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
 
     schema = open_stream([]).schema
-    names = file.check(_types(schema), _is_number)
+    names = file.check(_fields(schema), _is_number, _is_group)
     starts = [0]
 
     def where(row: int) -> str:
@@ -243,6 +276,9 @@ def _arrow(file: DataFile) -> Opened:
 
 
 def _npy(file: DataFile) -> Opened:
+    with open(file.path, "rb") as opened:
+        if opened.read(2) == b"PK":  # of a zip, from which np.load would make another object
+            raise DataError(f"{file.path} holds a .npz archive; save its arrays as one .npy file")
     array = np.load(file.path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names and array.ndim == 1:
         columns = {name: array[name] for name in array.dtype.names}
@@ -253,7 +289,7 @@ def _npy(file: DataFile) -> Opened:
     else:
         raise DataError(f"{file.path} must hold a matrix, whose columns are named 0, 1, ..., or a "
                         f"structured vector; its shape is {array.shape}")
-    names = file.check({name: each.dtype for name, each in columns.items()},
+    names = file.check([(name, each.dtype) for name, each in columns.items()],
                        lambda kind: kind.kind in "biuf")
 
     def batches() -> Batches:

@@ -16,6 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 import fastloss
 from fastloss import _level
@@ -74,9 +75,10 @@ def print_table(
                              no_wrap=i not in wrapped)
         for group in groups(console.width):
             for i, row in enumerate(group):
-                table.add_row(*row, style=style(row), end_section=i == len(group) - 1)
+                # a cell is text, in which "[red]" is no style
+                table.add_row(*map(Text, row), style=style(row), end_section=i == len(group) - 1)
         console.print(table)
-        console.print(" ".join(notes), style="dim", highlight=False)
+        console.print(" ".join(notes), style="dim", highlight=False, markup=False, emoji=False)
         console.print()
         return
     plain = groups(sys.maxsize)
@@ -108,10 +110,10 @@ def write_record(path: Path, *, packages: Sequence[str] = PACKAGES, **numbers: A
         **numbers,
     }
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    path = path.resolve()
     if path.exists() and not path.is_file():  # a pipe or device takes no other file's place
         path.write_text(text, encoding="utf-8")
         return
+    path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_text(text, encoding="utf-8")

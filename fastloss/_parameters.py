@@ -121,7 +121,7 @@ class Parametrised:
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), **self._parameters()), ()
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """Return a loss like this one with some parameters changed.
 
         Raises

@@ -204,7 +204,7 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     if output.suffix.lower().lstrip(".") not in formats:
         parser.error(f"argument --output: the name must end in .{' or .'.join(formats)}, "
                      f"got {str(output)!r}")
-    if json is not None and json.resolve() == output.resolve():
+    if json is not None and os.path.realpath(json) == os.path.realpath(output):
         parser.error(f"arguments --output and --json name the same file: {str(json)!r}")
     for option, path in (("--output", output), ("--json", json)):
         if path is not None:
@@ -245,14 +245,14 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         loss = _named.loss_of(arguments.loss, arguments.param)
         if loss.reduction == "none":
             raise ValueError("reduction='none' has no value")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         parser.error(f"arguments --loss, --param: {error}")
     if json is not None:
-        if json.resolve() == path.resolve():
-            parser.error(f"argument --json names the data: {str(json)!r}")
         reason = _why_not_writable(json)
         if reason:
             parser.error(f"argument --json: cannot write {str(json)!r}: {reason}")
+        if os.path.realpath(json) == os.path.realpath(path):
+            parser.error(f"argument --json names the data: {str(json)!r}")
     try:
         data = DataFile(path, columns)
     except DataError as error:
@@ -274,9 +274,14 @@ def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) 
         print_table()
         for line in (*lines, *([f"numbers: {json}"] if json is not None else [])):
             print(line)
-        sys.stdout.flush()
+        print(end="", flush=True)  # which takes a closed standard output, too
     except BrokenPipeError:  # as in `fastloss compare | head -3`; the files are written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, UnicodeEncodeError) as error:  # a full disk; letters the terminal lacks
+        print(f"fastloss: cannot print the table: {error}", file=sys.stderr)
+        # what is left in the buffer would fail once more at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
@@ -284,6 +289,8 @@ def _why_not_writable(path: Path) -> str:
     """Return why a file cannot be written, or nothing; a file that was not there still is not."""
     existed = os.path.lexists(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return ""  # a pipe's reader would take the trial for all there is
         with open(path, "ab"):
             pass
         if not existed:

@@ -230,7 +230,8 @@ def _column(batch: Any, name: str, place: Place) -> Any:
 def _refuse_nulls(found: Any, name: str, place: Place) -> None:
     nulls = _nulls(found)
     if nulls is not None and nulls.any():
-        rows = nulls.reshape(nulls.shape[0] if nulls.ndim else 1, -1).any(axis=1)  # of those of a matrix, too
+        # a row of a matrix has several
+        rows = np.asarray(nulls.reshape(nulls.shape[0] if nulls.ndim else 1, -1).any(axis=1))
         raise ValueError(f"{place(int(np.argmax(rows)))}: column {name!r} is null, as it is in "
                          f"{np.count_nonzero(rows)} of {len(rows)} rows here; a null is no number")
 
