@@ -12,7 +12,8 @@ pytest.importorskip("numba", reason="Numba is not installed")
 from fastloss.custom import loss
 
 TABLE = np.arange(3.0)
-NAMES = {"math": math, "np": np, "TABLE": TABLE, "loss": loss, "text": "a", "functools": functools}
+NAMES = {"math": math, "np": np, "TABLE": TABLE, "loss": loss, "text": "a", "functools": functools,
+         "huge": 10**400}
 
 
 
@@ -66,6 +67,8 @@ REFUSED = [
     ("return y * y", 0, "does not depend on 'p'"),
     ("return 1 if p > y else 0, p", 0, "what it returns is of type tuple"),
     ("return 'a'", 1, "the constant 'a'"),
+    (f"a = p\nreturn a * 1{400 * '0'}", 2, "a number that is too large for float64"),
+    ("return p * huge", 1, "a number that is too large for float64"),
     ("return p * 1j", 1, "the constant 1j"),
     ("return functools.partial(max, p)(y)", 1, "not a function"),
     ("return (lambda: p)", 0, "what it returns is of type function"),

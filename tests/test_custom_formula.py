@@ -1,5 +1,6 @@
 """Formulas are read as Python runs them, and differentiated exactly: in mpmath, not compiled."""
 
+import functools
 import math
 import random
 
@@ -12,7 +13,7 @@ pytest.importorskip("numba", reason="Numba is not installed")
 
 from fastloss.custom import _functions
 from fastloss.custom._derivatives import FUNCTIONS, STEPS
-from fastloss.custom._formula import formula_of
+from fastloss.custom._formula import formula_of, text_of
 
 NAMES = {"math": math, "np": np}
 
@@ -61,7 +62,8 @@ def test_derivatives_of_functions(name):
 
 
 def test_all_functions_are_known():
-    primitive = {*FUNCTIONS, *STEPS, "sqrt"} - {"expm1_negative"}      # of which tanh is made
+    primitive = {*FUNCTIONS, *STEPS, "sqrt"}
+    primitive -= {"expm1_negative", "direction"}    # of tanh, of derivatives
     known = {f.__name__ for f in _functions.FUNCTIONS}
     arc = {name: name.replace("a", "arc", 1) for name in primitive if name[0] == "a"}
     assert {name for name in primitive if name not in known and arc.get(name) not in known} == set()
@@ -91,6 +93,13 @@ def test_power_with_a_parameter_for_exponent(exponent):
     assert_derivatives(made, 0.5, 1.25, [exponent])
     if exponent < 2:        # 0 times an infinite power
         assert results_of(made, 0.5, 0.5, [exponent])[1:] == (1 + (exponent == 1), 0)
+
+
+@pytest.mark.parametrize("exponent", [math.inf, -math.inf, math.nan])
+def test_powers_that_are_not_finite(exponent):
+    function = define("lambda y, p: (p - y) ** EXPONENT + p", EXPONENT=exponent)
+    value = results_of(formula_of(function, frozenset()), 0.25, 0.75)[0]
+    assert float(value) == pytest.approx(function(0.25, 0.75), nan_ok=True)
 
 
 def random_text(draw, depth):
@@ -139,9 +148,18 @@ def test_random_formulas(seed):
     ("np.logaddexp(p, 0)", 0, 0.5, 0.25),
     ("math.floor(p) * p", 2, 2, 0),
     ("np.sign(p) * p", 0, 0, 0),
+    ("np.sign(p) * abs(p)", 0, 1, 0),
+    ("np.sign(p) ** 2 + p", 0, 1, 0),
 ])
 def test_kinks(text, p, slope, curvature):
     assert results_of(formula(f"lambda y, p: {text}"), 1.0, p)[1:] == (slope, curvature)
+
+
+@pytest.mark.parametrize("text", ["np.sign(p - y) ** 2 + p", "p + np.sign(p) * np.sign(p) * y"])
+def test_the_square_of_a_sign_is_0_at_0(text):
+    function = define(f"lambda y, p: {text}", **NAMES)
+    for p in (0.0, 1.0, 2.0):
+        assert float(results_of(formula_of(function, frozenset()), 1.0, p)[0]) == function(1.0, p)
 
 
 @pytest.mark.parametrize("text", [
@@ -176,6 +194,9 @@ STATEMENTS = {
     "truths": "high = p > y\nlow = not high\nreturn p * p if high and not low else -p",
     "choice of truths": "c = (p > 0) if y > 0 else (p < 0)\nreturn p * p if c else p",
     "truth of a number": "return p * p if y else p",
+    "numbers by or": "return (p - 1.5) ** 2 / (y or 0.5) + (y and p) + (y and p > 0 or 3 and p)",
+    "truths and numbers": "a = p > 0.5 and p * p or y > 0\nreturn p * (a + (y > 1 or 0.25))",
+    "truths by or in a condition": "return p * p if y or p > 1 and not (y and p) else p",
     "outside": "return (p - CENTRE) ** 2 * scale + helper(y, b=p) + math.pi * p",
     "known condition": "if CENTRE > 0.2:\n    return p * y\nreturn undefined",
     "shadowed": "abs_ = abs(p)\nCENTRE = 2.0\nreturn abs_ * CENTRE",
@@ -211,6 +232,17 @@ def test_closures_and_functions_that_numba_compiled():
         return lambda y, p: k * square(p - y)
 
     assert results_of(formula_of(outer(3.0), frozenset()), 1.0, 3.0) == (12, 12, 6)
+
+
+def test_a_decorator_is_read_not_what_it_wraps():
+    @functools.wraps(lambda: None)
+    def twice(prediction, target, k=2.0):
+        return k * (target - 3 * prediction)
+
+    made = formula_of(twice, frozenset())
+    assert made.parameters == ("k",)
+    assert results_of(made, 5.0, 7.0, [2.0])[:2] == (2 * (7 - 15), 2)
+    assert text_of(twice) == "twice"
 
 
 def test_what_is_the_same_is_computed_once():

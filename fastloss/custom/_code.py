@@ -142,7 +142,7 @@ def _operation(op: str, names: list[str], kind: str) -> str:
         return f"abs({names[0]})"
     if op == "select":
         return f"{names[1]} if {names[0]} else {names[2]}"
-    if op == "sign":  # 0 and NaN as they are
+    if op in ("sign", "direction"):  # 0 and NaN as they are
         x = names[0]
         zero = f"{kind}(0)"
         return f"{kind}(1) if {x} > {zero} else {kind}(-1) if {x} < {zero} else {x}"

@@ -38,7 +38,11 @@ FUNCTIONS: dict[str, tuple[Rule, Rule]] = {
     "erf": (lambda x, v: _bell(x), lambda x, v: -2.0 * (x * _bell(x))),
     "erfc": (lambda x, v: -_bell(x), lambda x, v: 2.0 * (x * _bell(x))),
 }
-STEPS = frozenset({"sign", "floor", "ceil", "trunc"})  # their derivatives are 0
+STEPS = frozenset({"sign", "direction", "floor", "ceil", "trunc"})  # their derivatives are 0
+
+
+class NoDerivativeError(Exception):
+    """There is no formula for the derivative of an operation."""
 
 
 def call(name: str, x: Node) -> Node:
@@ -66,7 +70,7 @@ def derivatives(v: Node) -> Pair:
 
     Raises
     ------
-    ArithmeticError
+    NoDerivativeError
         If there is no formula; its argument is the node.
     """
     known = v.graph.derivatives
@@ -95,7 +99,7 @@ def _derive(v: Node) -> Pair:
         x, (first, second) = v.args[0], FUNCTIONS[v.op]
         return chained(v.args[0], first(x, v), second(x, v))
     if v.op not in RULES:
-        raise ArithmeticError(v)
+        raise NoDerivativeError(v)
     return RULES[v.op](v)
 
 
@@ -132,8 +136,8 @@ def _of_quotient(v: Node) -> Pair:
 
 def _of_magnitude(v: Node) -> Pair:
     dx, ddx = derivatives(v.args[0])
-    sign = call("sign", v.args[0])
-    return sign * dx, sign * ddx
+    way = call("direction", v.args[0])
+    return way * dx, way * ddx
 
 
 def _of_choice(v: Node) -> Pair:
@@ -191,7 +195,7 @@ def power(a: Node, b: Node) -> Node:
         return call("sqrt", a)
     if n == -0.5:
         return 1.0 / call("sqrt", a)
-    if n is None or n != int(n) or abs(n) > 64:
+    if n is None or not abs(n) <= 64 or n != int(n):
         return a.graph.add("pow", a, b)
     result, square, rest = a.graph.node_of(1.0), a, abs(int(n))
     while rest:

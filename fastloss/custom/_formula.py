@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from fastloss.custom._derivatives import derivatives
+from fastloss.custom._derivatives import NoDerivativeError, derivatives
 from fastloss.custom._functions import compare, number_of
 from fastloss.custom._graph import Graph, Node, both, select
 from fastloss.custom._reader import Reader
@@ -70,7 +70,7 @@ def formula_of(function: FunctionType, reserved: frozenset[str]) -> Formula:
             raise refusal(f"the loss does not depend on {names[1]!r}, the prediction",
                           graph.place)
         outputs = [_keep_nan(each) for each in (value, *derivatives(value))]
-    except ArithmeticError as error:
+    except NoDerivativeError as error:
         node = error.args[0]
         raise refusal(f"there is no derivative of {node.op}", node.place) from None
     except RecursionError:
@@ -83,7 +83,7 @@ def _arguments(
     function: FunctionType, reserved: frozenset[str]
 ) -> tuple[list[str], tuple[str, ...], tuple[float | None, ...]]:
     """Return the names of y and p, and those of parameters with their defaults."""
-    arguments = list(inspect.signature(function).parameters.values())
+    arguments = list(_signature(function).parameters.values())
     wanted = "f must be a function of y_true, y_pred and parameters by name"
     if any(a.kind in (a.VAR_POSITIONAL, a.VAR_KEYWORD) for a in arguments):
         raise TypeError(f"{wanted}, without * and **, got {_shown(function)}")
@@ -101,8 +101,13 @@ def _arguments(
             tuple(None if a.default is a.empty else a.default for a in arguments[2:]))
 
 
+def _signature(function: FunctionType) -> inspect.Signature:
+    # not that of a function that it wraps: what is read is its own source
+    return inspect.signature(function, follow_wrapped=False)
+
+
 def _shown(function: FunctionType) -> str:
-    return f"{function.__name__}{inspect.signature(function)}"
+    return f"{function.__name__}{_signature(function)}"
 
 
 def _carried(node: Node, known: dict[Node, frozenset[str]]) -> frozenset[str]:
@@ -149,4 +154,5 @@ def text_of(function: FunctionType) -> str:
     """Return what shows a function in a repr: its name, or a lambda's source."""
     if function.__name__ != "<lambda>":
         return function.__name__
-    return ast.unparse(source_of(function).node)
+    source = source_of(function)  # a def if it wraps a lambda
+    return ast.unparse(source.node) if isinstance(source.node, ast.Lambda) else source.name

@@ -228,18 +228,19 @@ def mul(a: Node, b: Node) -> Node:
         return neg(mul(a, b.args[0]))
     if a is b and a.op == "abs":
         return mul(a.args[0], a.args[0])
-    # the square of a sign is 1, so that |x|² has its curvature at 0 too
-    for x, others in ((x, others) for x, others in _signs(a) if others is not None):
+    # the square of the slope of |x| is 1, so that |x|² has its curvature at 0 too; that of a
+    # sign in the formula itself is 0 there
+    for x, others in _signs(a):
         for z, rest in _signs(b):
-            if x is z:
+            if x.args[0] is z.args[0] and "direction" in (x.op, z.op):
                 return mul(others, rest)
     return _both_chosen(mul, a, b) or a.graph.add("mul", *sorted((a, b), key=_index))
 
 
 def _signs(a: Node) -> Iterable[tuple[Node, Node]]:
     """Return the signs that are factors of a product, each with the other factors."""
-    if a.op == "sign":
-        yield a.args[0], a.graph.node_of(1.0)
+    if a.op in ("sign", "direction"):
+        yield a, a.graph.node_of(1.0)
     elif a.op == "mul":
         left, right = a.args
         yield from ((x, mul(rest, right)) for x, rest in _signs(left))

@@ -191,7 +191,7 @@ class Reader:
         self.graph.place = self.source.place(node)
         match node:
             case ast.Constant(value=bool() | int() | float() as value):
-                return self.graph.node_of(value)
+                return self.node(value, node)
             case ast.Name(id=name):
                 return self._name(name, node, names)
             case ast.Attribute(value=inner, attr=attribute):
@@ -214,11 +214,7 @@ class Reader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return negation(self.truth(operand, names))
             case ast.BoolOp(op=op, values=values):
-                truths = [self.truth(each, names) for each in values]
-                result, name = truths[0], "and" if isinstance(op, ast.And) else "or"
-                for each in truths[1:]:
-                    result = both(name, result, each)
-                return result
+                return _joined(op, [self.node(self.value(each, names), each) for each in values])
             case ast.Compare():
                 return self._comparison(node, names)
             case ast.IfExp(test=test, body=body, orelse=orelse):
@@ -241,6 +237,8 @@ class Reader:
 
     def truth(self, node: ast.expr, names: Names) -> Node:
         """Return an expression as a condition."""
+        if isinstance(node, ast.BoolOp):  # of which no number is needed
+            return _joined(node.op, [self.truth(each, names) for each in node.values])
         return truth_of(self.node(self.value(node, names), node))
 
     def node(self, value: Value, node: ast.AST) -> Node:
@@ -248,7 +246,10 @@ class Reader:
         if isinstance(value, Node):
             return value
         if isinstance(value, (bool, numbers.Real)) or type(value).__name__ == "bool":
-            return self.graph.node_of(value if isinstance(value, bool) else float(value))
+            try:
+                return self.graph.node_of(value if isinstance(value, bool) else float(value))
+            except OverflowError:
+                self.refuse("it has a number that is too large for float64", node)
         what = ast.unparse(node) if isinstance(node, ast.expr) else "what it returns"
         kind = "function" if isinstance(value, Closure) else type(value).__name__
         self.refuse(f"{what} is of type {kind}, not a number", node)
@@ -344,6 +345,18 @@ class Reader:
                      f"{len(args)} arguments, not {positional}")
             self.refuse(f"the call of {called} has {wrong}", node)
         return {**known, **given, **keywords}
+
+
+def _joined(op: ast.boolop, values: list[Node]) -> Node:
+    """Return what `and` or `or` gives: where one is a number, the operand that decides."""
+    result = values[-1]
+    for each in reversed(values[:-1]):
+        if each.is_truth and result.is_truth:
+            result = both("and" if isinstance(op, ast.And) else "or", each, result)
+        else:
+            a, b = number_of(each), number_of(result)
+            result = select(truth_of(each), *((b, a) if isinstance(op, ast.And) else (a, b)))
+    return result
 
 
 def _returns(branch: ast.stmt) -> bool:
