@@ -1,6 +1,7 @@
 """What a formula cannot have is named, with its line; so is every wrong argument."""
 
 import functools
+import linecache
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from formulas import define
 pytest.importorskip("numba", reason="Numba is not installed")
 
 from fastloss.custom import loss
+from fastloss.custom._formula import formula_of
 
 TABLE = np.arange(3.0)
 NAMES = {"math": math, "np": np, "TABLE": TABLE, "loss": loss, "text": "a", "functools": functools,
@@ -120,6 +122,25 @@ def test_a_source_that_changed():
     function.__code__ = function.__code__.replace(co_firstlineno=2)
     with pytest.raises(ValueError, match=r"not at line 2 of .*has the file changed"):
         loss(function)
+
+
+@pytest.mark.parametrize("old, new", [
+    ("p * p", "p * y"), ("p * 2.0", "p * 3.0"), ("p * 1", "p * 1.0"), ("p + 0.0", "p + -0.0"),
+    ("p * A", "p * B"), ("(lambda x: x * 2)(p)", "(lambda x: x * 3)(p)"), ("p if y else p", "p"),
+])
+@pytest.mark.parametrize("form", ["def f(y, p):\n    return {}", "lambda y, p: {}",
+                                  "@same\ndef f(y, p):\n    return {}"])
+def test_another_formula_in_its_place(form, old, new):
+    function = define(form.format(old), A=1, B=2, same=lambda f: f)
+    made = formula_of(function, frozenset())
+    file = function.__code__.co_filename
+    lines = linecache.cache[file][2]
+    text = [line.replace(old, new) for line in lines]
+    linecache.cache[file] = (1, None, text, file)
+    with pytest.raises(ValueError, match=r"is no longer that of the function; has the file"):
+        loss(function)
+    linecache.cache[file] = (1, None, [*lines, "\n", "g = 1\n"], file)
+    assert formula_of(function, frozenset()) == made
 
 
 @pytest.mark.parametrize("f", [None, "p * p", abs, np.exp, functools.partial(max, 1), dict().get])

@@ -2,7 +2,10 @@
 
 import functools
 import math
+import os
 import random
+import subprocess
+import sys
 
 import mpmath as mp
 import numpy as np
@@ -222,6 +225,21 @@ def test_lambdas_on_one_line_are_told_apart():
     functions = define(text)()
     found = [float(results_of(formula_of(each, frozenset()), 2.0, 10.0)[0]) for each in functions]
     assert found == [100, 30, 170, 50, 10]
+
+
+def test_lambdas_on_one_line_without_columns(tmp_path):
+    (tmp_path / "some.py").write_text(
+        "k = 1.0\n"
+        "fs = [lambda y, p: (p - y) ** 2, lambda y, p: (p - y) ** 4, lambda y, p: (p - y) * -0.0,\n"
+        "      lambda y, p: p + 0 if False else p]\n")
+    script = ("from some import fs\nfrom fastloss.custom._formula import text_of\n"
+              "print(*map(text_of, fs), sep=';')")
+    run = subprocess.run([sys.executable, "-X", "no_debug_ranges", "-c", script], cwd=tmp_path,
+                         capture_output=True, text=True, check=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert run.stdout.strip().split(";") == [
+        "lambda y, p: (p - y) ** 2", "lambda y, p: (p - y) ** 4", "lambda y, p: (p - y) * -0.0",
+        "lambda y, p: p + 0 if False else p"]
 
 
 def test_closures_and_functions_that_numba_compiled():

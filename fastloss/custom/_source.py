@@ -1,6 +1,7 @@
 """Where functions stand in their source."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import inspect
@@ -15,6 +16,8 @@ SUPPORTED = (
     "if/else, local variables, functions of math and numpy of single numbers, abs, min, max, and "
     "functions of your own of the same kind; of names from outside only numbers, functions and "
     "modules.")
+
+FEATURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
 Function = ast.FunctionDef | ast.Lambda
 
@@ -61,21 +64,22 @@ def source_of(function: FunctionType) -> Source:
     try:
         lines, _ = inspect.findsource(function)
         tree = ast.parse("".join(lines))
+        found = [node for node in ast.walk(tree)
+                 if isinstance(node, Function) and _is_definition(node, code)]
+        compiled = _compiled(tree, found, len(lines), code)
     except (OSError, TypeError, SyntaxError, IndexError) as error:
         raise ValueError(f"f cannot be compiled: the source of {name} is not available "
                          f"({error}); define it in a file or a notebook") from None
-    found = [node for node in ast.walk(tree)
-             if isinstance(node, Function) and _is_definition(node, code)]
-    if len(found) > 1:  # lambdas that start on one line: the innermost that has all the code
-        spots = [(line, column) for line, _, column, _ in code.co_positions()
-                 if line is not None and column is not None]
-        found = [node for node in found if all(_holds(node, spot) for spot in spots)]
-        found.sort(key=_start)
-        found = found[-1:]
     if not found:
         raise ValueError(f"f cannot be compiled: {name} is not at line {code.co_firstlineno} of "
                          f"{code.co_filename}; has the file changed since it was imported?")
-    return Source(found[0], code.co_name, code.co_filename, [line.rstrip("\n") for line in lines])
+    # of lambdas that start on one line, that of the same code; two of the same code are one formula
+    same = [node for node, each in compiled if _is_same(each, code)]
+    if not same:
+        raise ValueError(f"f cannot be compiled: {name} at line {code.co_firstlineno} of "
+                         f"{code.co_filename} is no longer that of the function; has the file "
+                         "changed since it was imported?")
+    return Source(same[0], code.co_name, code.co_filename, [line.rstrip("\n") for line in lines])
 
 
 def _is_definition(node: Function, code: CodeType) -> bool:
@@ -87,19 +91,45 @@ def _is_definition(node: Function, code: CodeType) -> bool:
         code.co_name, code.co_firstlineno, code.co_varnames[: len(names)])
 
 
+def _compiled(
+    tree: ast.Module, nodes: list[Function], lines: int, code: CodeType
+) -> list[tuple[Function, CodeType]]:
+    """Return definitions in a file's tree with their code, compiled as another code was."""
+    # the code is known by its line: each gets one of its own, after the last of the file
+    first: dict[int, Function] = {}
+    kept = []
+    for line, node in enumerate(nodes, lines + 1):
+        start: Any = [*getattr(node, "decorator_list", ()), node][0]
+        kept.append((start, start.lineno, start.end_lineno))
+        start.lineno, start.end_lineno = line, lines + len(nodes) + 1
+        first[line] = node
+    # a notebook's cells may await, and may have got features from cells before
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | code.co_flags & FEATURES
+    todo: list[Any] = [compile(tree, code.co_filename, "exec", flags, dont_inherit=True)]
+    for start, line, end in kept:
+        start.lineno, start.end_lineno = line, end
+    found = []
+    while todo:
+        each = todo.pop()
+        if isinstance(each, CodeType):
+            todo.extend(each.co_consts)
+            if each.co_firstlineno in first:
+                found.append((first[each.co_firstlineno], each))
+    return found
+
+
+def _is_same(a: CodeType, b: CodeType) -> bool:
+    """Return whether two codes do the same, wherever they stand."""
+    return ((a.co_code, a.co_names, a.co_varnames, a.co_freevars, a.co_cellvars)
+            == (b.co_code, b.co_names, b.co_varnames, b.co_freevars, b.co_cellvars)
+            and len(a.co_consts) == len(b.co_consts)
+            and all(_is_same(x, y) if isinstance(x, CodeType) and isinstance(y, CodeType)
+                    else repr(x) == repr(y)     # 0 is not -0, nor 1 the same as 1.0
+                    for x, y in zip(a.co_consts, b.co_consts, strict=True)))
+
+
 def argument_names(node: Function) -> tuple[str, ...]:
     """Return the names of a definition's arguments, keyword-only ones last."""
     arguments = node.args
     return tuple(each.arg for each in (*arguments.posonlyargs, *arguments.args,
                                        *arguments.kwonlyargs))
-
-
-def _start(node: Any) -> tuple[int, int]:
-    return node.lineno, node.col_offset
-
-
-def _holds(node: Any, spot: tuple[int, int]) -> bool:
-    body = node.body
-    # the first instruction is at the start of the line, column 0
-    end = body.end_lineno, body.end_col_offset
-    return spot[1] == 0 or bool(_start(body) <= spot < end)
