@@ -58,12 +58,17 @@ def test_second_derivatives_that_can_be_divided_by(dtype, straight, weighted, ne
     for shape, order in [((1,), "C"), ((1003,), "C"), ((60, 5), "C"), ((60, 5), "F")]:
         grad, hess = (np.asarray(rng.choice([-1.0, 0.0, 0.25], shape), dtype, order=order)
                       for _ in range(2))
-        hess.flat[0] = np.nan
+        corners = [(0, np.nan), (np.nan, np.nan), (0, np.inf), (1, -np.inf), (np.inf, np.inf),
+                   (np.nan, 0)]
+        for i, (slope, curve) in enumerate(corners[:hess.size]):
+            grad.flat[i], hess.flat[i] = slope, curve
         weight = np.asarray(rng.uniform(0, 1, shape), dtype, order=order) if weighted else None
         for factor in (1.0, 2.0):
             expected = hess * dtype(factor)
             if straight:
-                expected = np.where((expected == 0) & (grad != 0),
+                repaired = (expected == 0) & (grad != 0)
+                repaired |= ~np.isfinite(expected) & np.isfinite(grad)
+                expected = np.where(repaired,
                                     1 if weight is None else weight, expected)
             expected = np.maximum(expected, floor)
             ours, second = grad.copy(order="K"), hess.copy(order="K")

@@ -139,6 +139,8 @@ def test_random_formulas(seed):
     ("abs(p) ** 2", 0, 0, 2),
     ("abs(p) * abs(-3 * p)", 0, 0, 6),
     ("abs(p) + p", 0, 1, 0),
+    ("math.sqrt(p ** 2)", 0, 0, 0),
+    ("math.sqrt((2 * p) ** 2)", -1, -2, 0),
     ("max(0, p)", 0, 0, 0),
     ("max(p, 0)", 0, 1, 0),
     ("min(p, 2 * p)", 0, 1, 0),

@@ -219,6 +219,17 @@ def test_what_is_straight_has_ones_for_curvature():
     assert (hess == 1).all()
 
 
+@pytest.mark.parametrize("f", [lambda y, p: abs(p - y) ** 1.5, lambda y, p: ((p - y) ** 2) ** 1.5,
+                               lambda y, p: math.sqrt((p - y) ** 2)])
+def test_a_curvature_that_is_not_finite_is_the_weight(f):
+    from fastloss.integrations._boosting import Objective
+    grad, hess = np.empty((2, 3))
+    p, w = np.array([1.0, 2.0, np.nan]), np.array([0.5, 2.0, 1.0])
+    Objective(loss(f))._derivatives(np.ones(3), p, w, grad, hess)
+    assert grad[0] == 0 and hess[0] == 0.5
+    assert grad[1] > 0 and np.isfinite(hess[1]) and np.isnan(grad[2])
+
+
 def test_best_constant():
     assert objective_of(loss(half_squared)).init_score(Y) == pytest.approx(Y.mean(), rel=1e-12)
     pinball = objective_of(loss(shortage, over=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from fastloss.custom._graph import Node, mul, select
+from fastloss.custom._graph import Node, absolute, mul, select
 
 Pair = tuple[Node, Node]
 
@@ -148,6 +148,8 @@ def _of_choice(v: Node) -> Pair:
 
 def _of_root(v: Node) -> Pair:
     x = v.args[0]
+    if x.op == "mul" and x.args[0] is x.args[1]:  # |u|, whose slope at 0 is not 0 / 0
+        return derivatives(absolute(x.args[0]))
     dx, ddx = derivatives(x)
     first = dx / (2.0 * v)
     # of sqrt(c + k u²), as of Pseudo-Huber: the two terms of the general formula cancel far out

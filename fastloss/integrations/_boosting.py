@@ -107,7 +107,9 @@ class Objective(Adapter):
     Where a loss is straight (the tails of Huber's, hinge loss, the linear contrastive loss) its
     second derivative is 0 and so says nothing about the step: there it is set to 1 (times the
     weight) if there is a slope. Absolute, pinball and absolute percentage loss have 1 everywhere,
-    as has a loss of `fastloss.custom` that is straight on both sides of its kinks.
+    as has a loss of `fastloss.custom` that is straight on both sides of its kinks. Such a loss may
+    have a finite slope where its curvature is infinite or NaN, as ``abs(p - y) ** 1.5`` has at
+    ``p == y``: there the second derivative is 1 (times the weight) too. NaN slopes stay.
     """
 
     hessian: Hessian = "exact"
