@@ -191,6 +191,11 @@ def test_wrong_parameters():
         loss(scaled, k=2).k = 3
 
 
+def test_a_parameter_called_self():
+    made = loss(lambda y, p, self: self * (p - y) ** 2, self=2.0)
+    assert made.replace(self=3.0).values == (3.0,)
+
+
 def test_domains_are_checked():
     counts = loss(lambda y, p: (p - y) ** 2, targets=(0, math.inf), predictions=(-1, 1))
     with pytest.raises(ValueError, match="y_true must hold numbers >= 0"):

@@ -87,12 +87,11 @@ def test_parameters_are_attributes():
 
 
 def test_a_value_of_a_parameter_needs_no_compilation(monkeypatch):
-    import numba
     made = loss(shortage, over=1)
     monkeypatch.setattr(_compile, "_compiled", None)
     assert made.replace(over=2)([0], [1.0]) == 2
     assert loss(shortage, over=3)([0], [1.0]) == 3
-    assert loss(numba.njit(shortage), over=4)([0], [1.0]) == 4
+    assert loss(_compile.numba.njit(shortage), over=4)([0], [1.0]) == 4
 
 
 # ---- pickles ----------------------------------------------------------------------------
@@ -165,6 +164,12 @@ def test_without_a_folder_that_can_be_written(tmp_path):
     for environment in ({"FASTLOSS_CACHE_DIR": str(tmp_path / "file" / "cache")},
                         {"FASTLOSS_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": "/proc"}):
         assert run_counted(tmp_path, **environment) > 0
+
+
+def test_numba_that_is_switched_off(monkeypatch):
+    monkeypatch.setattr(_compile.numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(RuntimeError, match="which NUMBA_DISABLE_JIT switches off"):
+        loss(lambda y, p: (p - y) ** 2 + 0.8125 * p).value([1.0], [2.0])
 
 
 def test_folders(monkeypatch, tmp_path):

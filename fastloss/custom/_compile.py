@@ -19,6 +19,7 @@ from fastloss.custom._formula import Formula
 from fastloss.custom._vectors import functions, narrow, room
 
 types: Any = numba.types
+config: Any = numba.config
 _known: dict[str, Loops] = {}
 _lock = threading.Lock()
 
@@ -58,6 +59,9 @@ def _compiled(source: str) -> Loops:
 
 
 def _with_numba(source: str, file: str, digest: str, cache: bool) -> Loops:
+    if config.DISABLE_JIT:
+        raise RuntimeError("fastloss.custom compiles formulas with Numba, which NUMBA_DISABLE_JIT "
+                           "switches off: unset it")
     # Numba wants the module to be there when it loads what it kept, and one name for one function
     names: dict[str, Any] = {"__name__": __name__, "narrow": narrow, "room": room, **functions()}
     exec(compile(source, file, "exec"), names)

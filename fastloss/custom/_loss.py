@@ -114,7 +114,7 @@ class CustomLoss(Loss):
         held = {item.name: getattr(self, item.name) for item in fields(self)}
         return partial(type(self), **held), ()
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """Return a loss like this one with some parameters changed.
 
         Parameters
