@@ -150,6 +150,11 @@ def _of_root(v: Node) -> Pair:
     x = v.args[0]
     if x.op == "mul" and x.args[0] is x.args[1]:  # |u|, whose slope at 0 is not 0 / 0
         return derivatives(absolute(x.args[0]))
+    if x.op == "mul":
+        for k, q in (x.args, x.args[::-1]):
+            if not k.moves and q.op == "mul" and q.args[0] is q.args[1]:  # sqrt(k) |u|
+                (du, ddu), root = derivatives(absolute(q.args[0])), call("sqrt", k)
+                return root * du, root * ddu
     dx, ddx = derivatives(x)
     first = dx / (2.0 * v)
     # of sqrt(c + k u²), as of Pseudo-Huber: the two terms of the general formula cancel far out

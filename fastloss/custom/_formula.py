@@ -102,8 +102,11 @@ def _arguments(
 
 
 def _signature(function: FunctionType) -> inspect.Signature:
-    # not that of a function that it wraps: what is read is its own source
-    return inspect.signature(function, follow_wrapped=False)
+    # that of its own source, which is what is read: of nothing that it wraps or says of itself
+    plain = FunctionType(function.__code__, function.__globals__, function.__name__,
+                         function.__defaults__, function.__closure__)
+    plain.__kwdefaults__ = function.__kwdefaults__
+    return inspect.signature(plain)
 
 
 def _shown(function: FunctionType) -> str:
