@@ -1,7 +1,5 @@
 # cython: language_level=3
 """The user's objects as arrays: read, checked and described to the kernels, never copied."""
-import sys
-
 import numpy as np
 
 cimport numpy as cnp
@@ -9,6 +7,8 @@ from cpython.ref cimport PyObject
 
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16,
                             UINT32, UINT64, UNSUPPORTED, ElementType, Operand)
+
+from fastloss._values import array_of, is_masked
 
 cnp.import_array()
 
@@ -38,21 +38,10 @@ _fill_element_types()
 
 
 cdef cnp.ndarray read(object x, str name):
-    """`x` as an array, not copied if it has one."""
-    if cnp.PyArray_CheckExact(x):
+    """`x` as an array of a supported dtype, not copied if it has one."""
+    if cnp.PyArray_CheckExact(x) and type_of(x) != UNSUPPORTED:
         return x
-    ma = sys.modules.get("numpy.ma")
-    if ma is not None and ma.is_masked(x):
-        raise TypeError(f"{name} is a masked array with masked elements, which have no value: "
-                        "pass x.compressed(), or sample_weight=0 for them")
-    if hasattr(x, "toarray") and hasattr(x, "nnz"):
-        raise TypeError(f"{name} is a sparse {type(x).__name__}; pass {name}.toarray()")
-    try:
-        return np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be read as an array: {error}") from error
-    except Exception as error:
-        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    return array_of(x, name)
 
 
 cdef ElementType type_of(cnp.ndarray a) noexcept:
@@ -101,6 +90,8 @@ cdef cnp.ndarray output(object out, str name, cnp.ndarray p, int ndim, bint sing
                                  cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, fortran)
     if not cnp.PyArray_Check(out):
         raise TypeError(f"{name} must be a float32 or float64 ndarray, got {type(out).__name__}")
+    if not cnp.PyArray_CheckExact(out) and is_masked(out):
+        raise TypeError(f"{name} is a masked array with masked elements; pass {name}.data")
     a = out
     if type_of(a) != FLOAT32 and type_of(a) != FLOAT64:
         raise TypeError(f"{name} must be a float32 or float64 ndarray, got dtype {a.dtype}")

@@ -20,6 +20,7 @@ from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, 
 from fastloss._threads cimport team_size
 
 from fastloss._level import kernels
+from fastloss._values import is_masked
 
 cnp.import_array()
 
@@ -76,6 +77,8 @@ cdef cnp.ndarray output(object out, str name, str like, cnp.ndarray rows, int nd
                                  cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, False)
     if not cnp.PyArray_Check(out):
         raise TypeError(f"{name} must be a float32 or float64 ndarray, got {type(out).__name__}")
+    if not cnp.PyArray_CheckExact(out) and is_masked(out):
+        raise TypeError(f"{name} is a masked array with masked elements; pass {name}.data")
     a = out
     if type_of(a) != FLOAT32 and type_of(a) != FLOAT64:
         raise TypeError(f"{name} must be a float32 or float64 ndarray, got dtype {a.dtype}")

@@ -43,7 +43,8 @@ def array_of(x: Any, name: str) -> Array:
     if array.dtype.kind in "US" and not isinstance(x, np.ndarray):
         array = np.array(x, object)     # the numbers beside the strings again
     if array.dtype == object:
-        return _floats(array, name)
+        # a column of a type of its own may be missing as a whole
+        return _floats(array, name, bool(array.ndim) and not isinstance(x, (np.ndarray, Sequence)))
     raise TypeError(f"{name} must hold {WANTED}, got dtype {array.dtype}")
 
 
@@ -71,7 +72,7 @@ def labels_of(x: Any, name: str) -> Array:
 
 def check_unmasked(x: Any, name: str) -> None:
     """Raise TypeError if x is, or is a sequence that holds, an array with masked elements."""
-    if _is_masked(x):
+    if is_masked(x):
         whole = name if isinstance(x, np.ndarray) else f"numpy.ma.array({name})"
         rows = f", or whole rows: keep = ~{whole}.mask.any(axis=1)"
         rows = rows if getattr(x, "ndim", 2) == 2 else ""
@@ -81,7 +82,7 @@ def check_unmasked(x: Any, name: str) -> None:
             f"{whole}.compressed(), and the others' [keep]{rows}")
 
 
-def _is_masked(x: Any) -> bool:
+def is_masked(x: Any) -> bool:
     """Whether x is, or is a sequence that holds, an array with masked elements."""
     if isinstance(x, np.ndarray):
         mask = getattr(x, "mask", None)
@@ -89,7 +90,7 @@ def _is_masked(x: Any) -> bool:
     if not _nests(type(x)):
         return False
     kinds = tuple(filter(_nests, set(map(type, x))))
-    return bool(kinds) and any(_is_masked(item) for item in x if isinstance(item, kinds))
+    return bool(kinds) and any(is_masked(item) for item in x if isinstance(item, kinds))
 
 
 def _nests(kind: type) -> bool:
@@ -141,8 +142,8 @@ def _columns(x: Any) -> list[tuple[Any, Any]] | None:
         return [(label, x.iloc[:, k]) for k, label in enumerate(x.columns)]
     if hasattr(x, "get_columns"):                               # polars
         return list(zip(x.columns, x.get_columns(), strict=True))
-    if hasattr(x, "itercolumns"):                               # Arrow
-        return list(zip(x.column_names, x.itercolumns(), strict=True))
+    if hasattr(x, "column_names") and hasattr(x, "columns"):    # Arrow
+        return list(zip(x.column_names, x.columns, strict=True))
     return None
 
 
@@ -158,10 +159,13 @@ def _side_by_side(columns: list[Array], n: int) -> Array:
 # ---- their elements ------------------------------------------------------------------------
 
 
-def _floats(array: Array, name: str) -> Array:
-    """Return an array of objects that are numbers, or missing, as float64."""
+def _floats(array: Array, name: str, none: bool) -> Array:
+    """Return an array of objects that are numbers, or missing, as float64.
+
+    Unless there may be `none`, some must be numbers.
+    """
     elements = array.ravel().tolist()
-    if not array.ndim and _is_missing(elements[0]):
+    if not none and elements and all(map(_is_missing, elements)):
         raise TypeError(f"{name} must hold {WANTED}, got {elements[0]!r}")
     if not all(_is_number(kind) or kind is type(None) for kind in set(map(type, elements))):
         elements = [_number(element, name, array.shape, i) for i, element in enumerate(elements)]
