@@ -21,6 +21,7 @@ from fastloss._base import (
     check_values,
 )
 from fastloss._parameters import either, flag, number, parameter, shared
+from fastloss._values import array_of, check_unmasked
 from fastloss.pointwise import LogLoss
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def weights_of_classes(name: str, value: Any) -> tuple[float, ...] | None:
     """Check for a finite number >= 0 of each class, or None."""
     if value is None:
         return None
+    check_unmasked(value, name)
     try:
-        weights = np.array(value, float)
+        weights = array_of(value, name).astype(float)
     except (TypeError, ValueError):
         weights = np.array(math.nan)
     if weights.ndim == 1 and bool(np.all(np.isfinite(weights) & (weights >= 0))):

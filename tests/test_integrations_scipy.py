@@ -311,7 +311,9 @@ Y = np.array([0, 1, 0, 1])
     ((LOGISTIC, X[:0], Y[:0]), ValueError, "at least one row"),
     ((LOGISTIC, X.astype(complex), Y), TypeError, "complex128"),
     ((LOGISTIC, X.astype(np.longdouble), Y), TypeError, "longdouble|float128"),
-    ((LOGISTIC, X.astype(object), Y), TypeError, "object"),
+    ((LOGISTIC, X.astype(str).astype(object), Y), TypeError, r"X must .* index \(0, 0\) is '1.0'"),
+    ((LOGISTIC, sparse.csr_array(X.astype(complex)), Y), TypeError, "a sparse X must .*complex128"),
+    ((LOGISTIC, X, sparse.csr_array(Y[:, None])), TypeError, r"y is a sparse .*y.toarray"),
     ((LOGISTIC, sparse.csc_array(X), Y), TypeError, r"got CSC; pass X.tocsr\(\)"),
     ((LOGISTIC, X, Y[:3]), ValueError, r"shape \(4,\), got \(3,\)"),
     ((LOGISTIC, X, Y[:, None]), ValueError, r"shape \(4,\), got \(4, 1\)"),
@@ -328,6 +330,7 @@ Y = np.array([0, 1, 0, 1])
     ((fl.CrossEntropyLoss(), X, Y - 1), ValueError, "class numbers|two classes"),
     ((fl.CrossEntropyLoss(), X, np.array(list("abab"))), TypeError, "class numbers"),
     ((fl.CrossEntropyLoss(), X, Y[:3]), ValueError, "class number for each row"),
+    ((fl.CrossEntropyLoss(), X, [0, 1, None, 1]), ValueError, "class numbers, but row 2 has nan"),
 ])
 def test_bad_input(arguments, error, match):
     with pytest.raises(error, match=match):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
+from fastloss._values import array_of
 
-def array(name: str, x: Any, other_name: str = "", other: Any = None) -> Any:
+Reader = Callable[[Any, str], Any]      # array_of or labels_of
+
+
+def array(
+    name: str, x: Any, other_name: str = "", other: Any = None, read: Reader = array_of
+) -> Any:
     """Return a Dask Array of a Dask collection, or of NumPy's array in the blocks of another."""
     if not lazy(x) and lazy(other):
-        x, chunks = np.asarray(x), array(other_name, other).chunks
+        x, chunks = read(x, name), array(other_name, other).chunks
         if unknown(chunks):
             raise _unknown_cuts(name, other_name)
         # an axis of another length stays whole: the error to come tells both
@@ -22,7 +29,7 @@ def array(name: str, x: Any, other_name: str = "", other: Any = None) -> Any:
     if hasattr(x, "to_dask_array"):
         dtype = _extension(x)
         x = x.to_dask_array() if dtype is None else x.map_partitions(
-            _columns, meta=np.empty((0, *x.shape[1:]), dtype))
+            read, name, meta=np.empty((0, *x.shape[1:]), dtype))
     if not isinstance(x, da.Array):
         raise TypeError(f"{name} must be a Dask Array, Series or DataFrame, got "
                         f"{type(x).__name__}")
@@ -44,13 +51,6 @@ def _extension(x: Any) -> Any:
     return np.result_type(*found) if numbers else None
 
 
-def _columns(part: Any) -> Any:
-    """Return the array of a partition, as NumPy has each column: nulls of numbers are nan."""
-    if part.ndim == 1:
-        return np.asarray(part)
-    return np.stack([np.asarray(part.iloc[:, k]) for k in range(part.shape[1])], axis=1)
-
-
 def unknown(chunks: Any) -> bool:
     """Return whether sizes of blocks are unknown."""
     return any(math.isnan(size) for sizes in chunks for size in sizes)
@@ -62,17 +62,24 @@ def whole_rows(name: str, x: Any) -> Any:
         raise ValueError(f"{name} must have two dimensions, got shape {x.shape}")
     if unknown(x.chunks[1:]):
         raise ValueError(f"{name} must have a known number of columns; call compute_chunk_sizes()")
-    return x if x.numblocks[1] == 1 else x.rechunk({1: -1})
+    return x if x.numblocks[1] == 1 else cut(x, (x.chunks[0], (x.shape[1],)))
 
 
-def fit(name: str, x: Any, chunks: Any, other: str) -> Any:
+def cut(x: Any, chunks: Any) -> Any:
+    """Return an array in other blocks, which Dask's rechunk leaves as they are if it is empty."""
+    if x.ndim and not any(x.shape):
+        return da.empty(x.shape, dtype=x.dtype, chunks=chunks)
+    return x.rechunk(chunks)
+
+
+def fit(name: str, x: Any, chunks: Any, other: str, read: Reader = array_of) -> Any:
     """Return an array in given blocks, those of an array of another name."""
     if not lazy(x):
         if unknown(chunks):
             raise _unknown_cuts(name, other)
-        x = np.asarray(x)
+        x = read(x, name)
         x = da.from_array(x, chunks=x.shape)
-    x = array(name, x)
+    x = array(name, x, read=read)
     count = tuple(map(len, chunks))
     if unknown(chunks) or unknown(x.chunks):
         if x.numblocks != count:
@@ -82,7 +89,7 @@ def fit(name: str, x: Any, chunks: Any, other: str) -> Any:
     shape = tuple(map(sum, chunks))
     if x.shape != shape:
         raise ValueError(f"{name} must have the shape {shape}, as {other} has, got {x.shape}")
-    return x if x.chunks == chunks else x.rechunk(chunks)
+    return x if x.chunks == chunks else cut(x, chunks)
 
 
 def _unknown_cuts(name: str, other: str) -> ValueError:

@@ -11,9 +11,10 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
+from fastloss._values import labels_of
 from fastloss.embedding._common import EmbeddingLoss, LabelLoss
 from fastloss.embedding.blocks import Block, Sums
-from fastloss.integrations._dask_arrays import array, fit, unknown, whole_rows
+from fastloss.integrations._dask_arrays import array, cut, fit, unknown, whole_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def value_and_grad(
     views = loss._one_batch and not isinstance(loss, LabelLoss)
     keys, key_chunks, sides = None, chunks, [rows]
     if isinstance(loss, LabelLoss):
-        labels = fit("labels", second, rows.chunks[:1], names[0])
+        labels = fit("labels", second, rows.chunks[:1], names[0], labels_of)
         mine = _blocks(loss, (rows,), labels, weights)
     elif views:
         sides.append(fit(names[1], second, rows.chunks, names[0]))
@@ -52,7 +53,7 @@ def value_and_grad(
         mine = _blocks(loss, (rows,), None, weights)
     # weights are those of queries, and with them of their keys
     theirs = mine if keys is None else _blocks(
-        loss, (keys,), None, None if weights is None else weights.rechunk(keys.chunks[:1]))
+        loss, (keys,), None, None if weights is None else cut(weights, keys.chunks[:1]))
     one = keys is None
     meetings = list(combinations_with_replacement(range(len(mine)), 2) if one
                     else product(range(len(mine)), range(len(theirs))))
@@ -86,11 +87,11 @@ def value_and_grad(
         both_views = da.concatenate([
             da.from_delayed(grad, (2, size, width), dtype)
             for grad, size in zip(grads, rows.chunks[0], strict=True)], axis=1)
-        return value, (both_views[0].rechunk(chunks), both_views[1].rechunk(chunks))
+        return value, (cut(both_views[0], chunks), cut(both_views[1], chunks))
 
     def joined(side: list[Any], like: Any, wanted: Any) -> Any:
-        return da.concatenate([da.from_delayed(grad, (size, width), dtype) for grad, size
-                               in zip(side, like.chunks[0], strict=True)]).rechunk(wanted)
+        return cut(da.concatenate([da.from_delayed(grad, (size, width), dtype) for grad, size
+                                   in zip(side, like.chunks[0], strict=True)]), wanted)
 
     mine_joined = joined(grads, rows, chunks)
     return value, mine_joined if one else (mine_joined, joined(other_grads, keys, key_chunks))
@@ -103,7 +104,7 @@ def _matrix(name: str, x: Any, other_name: str, other: Any) -> tuple[Any, Any]:
         raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
                          "numbers; call compute_chunk_sizes()")
     some = tuple(size for size in found.chunks[0] if size) or (0,)
-    return found.rechunk((some, found.chunks[1])), found.chunks
+    return cut(found, (some, found.chunks[1])), found.chunks
 
 
 def _dtype(x: Any) -> Any:

@@ -43,7 +43,7 @@ except ImportError as error:
     ) from error
 
 from fastloss.integrations import _dask_pairs
-from fastloss.integrations._dask_arrays import array, fit, whole_rows
+from fastloss.integrations._dask_arrays import array, fit, lazy, whole_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,8 +68,8 @@ def value(
         may be NumPy's, or lists. Blocks are those of the predictions, or of the embeddings, unless
         these are not Dask's; of other arrays, but keys, they are made the same, which takes known
         sizes. Where sizes are unknown, as they are of a DataFrame, there must be as many blocks.
-        Nulls of columns are what they are to the loss's own methods: nan of numbers, an error of
-        labels and of booleans.
+        Nulls of columns are what they are to the loss's own methods: nan of numbers and booleans,
+        an error of labels.
     sample_weight : dask Array or Series, optional
         Weights.
     n_threads : int, optional
@@ -140,6 +140,8 @@ class _Blocks:
             self.p = whole_rows("y_pred", self.p)
         leading = self.p.chunks[:1] if self.rows else self.p.chunks
         matrix = self.rows and getattr(y, "ndim", 1) == 2
+        if matrix and lazy(y):
+            y = whole_rows("y_true", array("y_true", y))
         self.y = fit("y_true", y, self.p.chunks if matrix else leading, "y_pred")
         self.w = None if w is None else fit("sample_weight", w, leading, "y_pred")
         self.axes = tuple(range(len(leading)))   # of what there is one of per element

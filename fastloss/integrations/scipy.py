@@ -11,6 +11,7 @@ import numpy as np
 
 from fastloss._base import PROBABILITIES, REALS, Loss
 from fastloss._parameters import flag, number
+from fastloss._values import NUMBERS, array_of
 from fastloss.rowwise import CrossEntropyLoss
 
 try:
@@ -138,10 +139,11 @@ class LinearObjective:
     ) -> None:
         self._arguments = (loss, X, y, sample_weight, fit_intercept, l2, n_classes)
         _check_loss(loss)
-        x = X if sparse.issparse(X) else np.asarray(X)
+        x = X if sparse.issparse(X) else array_of(X, "X")
         _check_matrix(x)
-        self._x, self._y = x, np.asarray(y)
-        self._weight = None if sample_weight is None else np.asarray(sample_weight)
+        self._x, self._y = x, _targets(loss, y)
+        self._weight = (None if sample_weight is None
+                        else array_of(sample_weight, "sample_weight"))
         n, self.n_features = x.shape
         self.n_classes = _class_count(loss, self._y, n, n_classes)
         if self._weight is not None and self._weight.shape != (n,):
@@ -175,7 +177,7 @@ class LinearObjective:
 
     def _matrix(self, w: ArrayLike) -> Array:
         """Return the parameters as a row for each feature and, last, for the intercept."""
-        rows: Array = np.asarray(w, np.float64)
+        rows = array_of(w, "w").astype(np.float64, copy=False)
         if rows.shape != (self.n_parameters,):
             raise ValueError(f"w must hold {self.n_parameters} parameters, shape "
                              f"({self.n_parameters},), got {rows.shape}")
@@ -324,8 +326,8 @@ def _check_loss(loss: Any) -> None:
 def _check_matrix(x: Any) -> None:
     if sparse.issparse(x) and x.format != "csr":
         raise TypeError(f"a sparse X must be CSR, got {x.format.upper()}; pass X.tocsr()")
-    if x.dtype.kind not in "biuf" or x.dtype.itemsize > 8:
-        raise TypeError(f"X must hold real numbers, up to float64, got dtype {x.dtype}")
+    if x.dtype.char not in NUMBERS:
+        raise TypeError(f"a sparse X must hold real numbers, up to float64, got dtype {x.dtype}")
     if x.ndim != 2 or x.shape[0] == 0:
         raise ValueError("X must have two dimensions, at least one row and columns, "
                          f"got shape {x.shape}")
@@ -350,6 +352,16 @@ def _quiet_sum(block: Array) -> float:
         return float(block.sum())
 
 
+def _targets(loss: Loss, y: Any) -> Array:
+    """Return the targets, or class numbers, as an array."""
+    try:
+        return array_of(y, "y")
+    except TypeError as error:
+        if isinstance(loss, CrossEntropyLoss):
+            raise TypeError(f"y must hold class numbers or targets: {error}") from error
+        raise
+
+
 def _class_count(loss: Loss, y: Array, n: int, n_classes: Any) -> int | None:
     """Return the number of classes of a loss of rows, having checked the shape of y."""
     if not isinstance(loss, CrossEntropyLoss):
@@ -371,11 +383,12 @@ def _class_count(loss: Loss, y: Array, n: int, n_classes: Any) -> int | None:
         count = y.shape[1]
     elif loss.class_weight is not None:
         count = len(loss.class_weight)  # type: ignore[arg-type]
-    elif y.dtype.kind in "biuf":
-        counted = y if loss.ignore_index is None else y[y != loss.ignore_index]
-        count = int(counted.max()) + 1 if counted.size and np.isfinite(counted.max()) else 0
     else:
-        raise TypeError(f"y must hold class numbers, got dtype {y.dtype}")
+        if not np.isfinite(y).all():
+            first = int(np.argmin(np.isfinite(y)))
+            raise ValueError(f"y must hold class numbers, but row {first} has {y[first]}")
+        counted = y if loss.ignore_index is None else y[y != loss.ignore_index]
+        count = int(counted.max()) + 1 if counted.size else 0
     if count < 2 or (y.ndim == 2 and count != y.shape[1]):
         raise ValueError(f"CrossEntropyLoss needs two classes at least, and a column of y for "
                          f"each if it has columns, got {count} and y of shape {y.shape}")
