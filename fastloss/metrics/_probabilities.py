@@ -11,8 +11,16 @@ import numpy as np
 
 from fastloss._base import Reduction
 from fastloss.metrics import _elements
-from fastloss.metrics._inputs import check_lengths, is_plain, numbers, weights, zero_weights
-from fastloss.metrics._labels import Classes, classify, read_labels, read_target
+from fastloss.metrics._inputs import (
+    check_lengths,
+    dense,
+    is_plain,
+    numbers,
+    report,
+    weights,
+    zero_weights,
+)
+from fastloss.metrics._labels import Classes, classify, encode, read_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +94,10 @@ def reduce(loss: Any, y: Any, p: Array, w: Array | None, normalize: bool) -> flo
     if w is not None and not _same_precision(p, w):
         losses = loss("none")(y, p)
         return float(np.average(losses, weights=w) if normalize else np.dot(losses, w))
-    return float(loss("mean" if normalize else "sum")(y, p, w))
+    value = float(loss("mean" if normalize else "sum")(y, p, w))
+    if w is None or not np.isnan(w).any():
+        report(value)
+    return value
 
 
 def _log_element(dtype: Any, reduction: Reduction) -> Any:
@@ -102,9 +113,10 @@ def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) ->
         value: float = loss("sum")(np.broadcast_to(ONE, p.shape), p, counted)
         if normalize and w is not None and w.sum(dtype=np.float64) == 0:
             raise zero_weights()
-        if not normalize:
-            return value
-        return value / float(len(p) if w is None else w.sum(dtype=np.float64))
+        if normalize:
+            value /= float(len(p) if w is None else w.sum(dtype=np.float64))
+        report(value)
+        return value
     if p.ndim == 1:
         return reduce(loss, classes.codes, p, w, normalize)
     if p.shape[1] == 2:
@@ -120,10 +132,11 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
     """Return which targets are positive, probabilities and weights, after all checks."""
     check_lengths(p, y_true, sample_weight)
     w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
-    labels = read_labels(y_true)
-    if labels.dtype == object and (labels != labels).any():
+    labels = dense(y_true, "y_true")
+    if labels.dtype == object and any(isinstance(label, float) and label != label
+                                      for label in labels.flat):
         raise ValueError("Input y_true contains NaN.")
-    y, kind, found = read_target(labels)
+    y, kind, found = read_target(y_true)
     p = p.reshape(-1)
     if kind != "binary":
         raise ValueError(f"The type of the target inferred from y_true is {kind} but should be "
@@ -137,4 +150,5 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
                              "pass pos_label explicitly.")
         usual = found.tolist() in ([0, 1], [-1, 1], [0], [-1], [1])
         pos_label = 1 if usual else found[-1]
-    return np.asarray(y == pos_label), p, w
+    positive = [label == pos_label for label in found.tolist()]
+    return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w
