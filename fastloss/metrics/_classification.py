@@ -326,21 +326,26 @@ def hinge_loss(
     decision = numbers(pred_decision, "pred_decision", parse=False)
     y = column(read_labels(y_true), "y_true")
     present = unique(y)
-    found = present if labels is None else unique(np.ravel(read_labels(labels, "labels")))
+    given = y if labels is None else read_labels(labels, "labels")
+    found = present if labels is None else unique(np.ravel(given))
     if len(found) > 2:
+        if column(given, "labels").ndim < given.ndim:
+            kind = sklearn_class("exceptions", "DataConversionWarning", UserWarning)
+            warnings.warn("A column-vector of labels was passed when a 1d array was expected.",
+                          kind, stacklevel=2)
         y, decision = np.broadcast_to(ONE, y.shape), _margins(y, present, decision, found, labels)
     else:
         decision = column(decision, "pred_decision")
         if len(present) > 2:
             check_known(present, found, labels)
-        read_target(y_true)
+        read_target(y)
         y = y == (present[1] if len(present) > 1 else None)
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
         raise TypeError(f"sample_weight must have shape {decision.shape}, got {w.shape}")
     if w is not None and w.dtype == object:
-        if any(weight is None for weight in w.flat):
-            raise TypeError("sample_weight contains None")
+        if any(weight is None or isinstance(weight, str) for weight in w.flat):
+            raise TypeError("sample_weight does not hold numbers")
         w = floats(w, "sample_weight", sample_weight)
     return reduce(_elements.hinge, y, decision, w, True)
 

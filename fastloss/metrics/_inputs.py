@@ -139,8 +139,8 @@ def _is_missing(value: Any) -> bool:
                 and bool(value != value)))
 
 
-def check_present(array: Array, name: str, error: type[Exception]) -> None:
-    """Raise an error if an array of objects, strings or times has missing elements."""
+def check_present(array: Array, name: str, given: Any, *, labels: bool = False) -> None:
+    """Raise if an array of objects, strings or times, made of what was given, misses elements."""
     kind = array.dtype.kind
     if kind in "mM":
         missing = np.isnat(array)
@@ -150,7 +150,15 @@ def check_present(array: Array, name: str, error: type[Exception]) -> None:
         return
     if missing.any():
         at = int(np.argmax(missing))
-        raise error(f"Input {name} contains NaN: {array.flat[at]!r} at index {at} stands for a "
+        value = array.flat[at]
+        words = kind == "O" and any(isinstance(each, str) for each in array.flat)
+        # scikit-learn sorts labels, but words and nothing have no order; in columns of numbers it
+        # finds NaN
+        if words and labels and type(value).__name__ != "NaTType":
+            error: type[Exception] = TypeError
+        else:
+            error = ValueError if is_extension(given) and not words else InputError
+        raise error(f"Input {name} contains NaN: {value!r} at index {at} stands for a "
                     "missing value; fill it, or leave it out of all arguments")
 
 
@@ -166,7 +174,7 @@ def check_finite(array: Array, name: str) -> None:
 def floats(array: Array, name: str, given: Any) -> Array:
     """Return objects, long doubles, times or strings, of what was given, as float64."""
     if array.dtype != object or not all(map(_is_float, array.flat)):
-        check_present(array, name, ValueError if is_extension(given) else InputError)
+        check_present(array, name, given)
     with np.errstate(over="ignore"):  # a long double too large: what is infinite is refused
         return array.astype(np.float64)
 
@@ -208,8 +216,8 @@ def weights(sample_weight: Any, n: int, *, parse: bool = True) -> Array:
         array = dense(sample_weight, "sample_weight")
         if array.dtype.kind in "USTmM":
             raise TypeError(f"sample_weight of dtype {array.dtype} holds no numbers")
-        if array.dtype == object and not is_extension(sample_weight):
-            check_present(array, "sample_weight", InputError)
+        if array.dtype == object:
+            check_present(array, "sample_weight", sample_weight)
     w = numbers(sample_weight, "sample_weight")
     if w.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")

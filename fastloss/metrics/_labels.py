@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastloss.metrics._inputs import (
+    InputError,
     check_finite,
     check_present,
     dense,
@@ -58,7 +59,7 @@ def two_values(y: Array) -> tuple[Any, Any] | None:
 
 def _whole(y: Array) -> bool:
     """Whether floats are whole numbers, of at most 64 bits, as labels are."""
-    return bool((np.abs(y) < 2**63).all() and (y == np.trunc(y)).all())
+    return bool((np.abs(y) < np.float64(2**63)).all() and (y == np.trunc(y)).all())
 
 
 def unique(y: Array) -> Array:
@@ -120,10 +121,7 @@ def _same(a: Array, b: Array) -> bool:
 def read_labels(y_true: Any, name: str = "y_true") -> Array:
     """Return labels, none of which is missing, as an array."""
     y = dense(y_true, name)
-    # scikit-learn looks for NaN in numbers, and sorts objects, which then cannot be compared
-    numeric = is_extension(y_true) if hasattr(y_true, "shape") else y.dtype == object
-    sorts = not numeric or any(isinstance(label, str) for label in y.flat[:1])
-    check_present(y, name, TypeError if sorts else ValueError)
+    check_present(y, name, y_true, labels=True)
     if y.dtype.kind == "T":
         return y.astype(object)
     if y.dtype == object and is_extension(y_true):
@@ -161,12 +159,12 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
     return Target(y, "binary" if len(found) <= 2 else "multiclass", found)
 
 
-def check_known(found: Array, labels: Array, given: Any) -> None:
-    """Raise if values of the targets are not among the labels."""
+def check_known(found: Array, labels: Array, given: Any,
+                error: type[Exception] = ValueError) -> None:
+    """Raise an error if values of the targets are not among the labels."""
     strange = set(found.tolist()) - set(labels.tolist())
     if strange:
-        raise ValueError(f"y_true contains values {strange} not belonging to the passed labels "
-                         f"{given}.")
+        raise error(f"y_true contains values {strange} not belonging to the passed labels {given}.")
 
 
 def classify(y_true: Any, labels: Any) -> Classes:
@@ -185,7 +183,7 @@ def classify(y_true: Any, labels: Any) -> Classes:
                 f"lexicographically. Pass the ordered labels={found.tolist()} and ensure that the "
                 "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=5)
         if indicator:
-            check_known(unique(y.reshape(-1)), np.ravel(read_labels(labels)), labels)
+            check_known(np.unique(y), np.ravel(read_labels(labels)), labels, InputError)
         else:
             check_known(present, found, labels)
     if len(found) == 1:

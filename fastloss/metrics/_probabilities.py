@@ -20,7 +20,7 @@ from fastloss.metrics._inputs import (
     weights,
     zero_weights,
 )
-from fastloss.metrics._labels import Classes, classify, encode, read_target
+from fastloss.metrics._labels import Classes, classify, encode, read_labels, read_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +136,7 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
     if labels.dtype == object and any(isinstance(label, float) and label != label
                                       for label in labels.flat):
         raise ValueError("Input y_true contains NaN.")
-    y, kind, found = read_target(y_true)
+    y, kind, found = read_target(read_labels(y_true))
     p = p.reshape(-1)
     if kind != "binary":
         raise ValueError(f"The type of the target inferred from y_true is {kind} but should be "
