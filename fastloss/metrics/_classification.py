@@ -343,8 +343,9 @@ def hinge_loss(
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
         raise TypeError(f"sample_weight must have shape {decision.shape}, got {w.shape}")
-    if w is not None and w.dtype == object:
-        if any(weight is None or isinstance(weight, str) for weight in w.flat):
+    if w is not None and (w.dtype == object or w.dtype.itemsize > 8):
+        if w.dtype.kind in "US" or any(
+                weight is None or isinstance(weight, str) for weight in w.flat):
             raise TypeError("sample_weight does not hold numbers")
         w = floats(w, "sample_weight", sample_weight)
     return reduce(_elements.hinge, y, decision, w, True)
@@ -365,8 +366,9 @@ def _margins(y: Array, present: Array, decision: Array, found: Array, labels: An
                          "(n_samples, n_classes), that is " + wanted)
     check_known(present, found, labels)
     at = encode(y, present, found)[:, None].astype(np.intp, copy=False)
-    own = np.take_along_axis(decision, at, axis=1)[:, 0]
-    others = decision.astype(decision.dtype if decision.dtype.kind == "f" else np.float64)
+    wide = np.result_type(decision, np.float32) if decision.dtype.kind == "f" else np.float64
+    others = decision.astype(wide)
+    own = np.take_along_axis(others, at, axis=1)[:, 0]
     np.put_along_axis(others, at, -np.inf, axis=1)
     margins: Array = own - others.max(axis=1)
     return margins

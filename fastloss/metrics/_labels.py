@@ -121,6 +121,8 @@ def _same(a: Array, b: Array) -> bool:
 def read_labels(y_true: Any, name: str = "y_true") -> Array:
     """Return labels, none of which is missing, as an array."""
     y = dense(y_true, name)
+    if not y.ndim:
+        raise InputError(f"{name} should be a sequence of labels, got {y_true!r}")
     check_present(y, name, y_true, labels=True)
     if y.dtype.kind == "T":
         return y.astype(object)
@@ -182,10 +184,9 @@ def classify(y_true: Any, labels: Any) -> Classes:
                 f"Labels passed were {labels}. But this function assumes labels are ordered "
                 f"lexicographically. Pass the ordered labels={found.tolist()} and ensure that the "
                 "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=5)
-        if indicator:
-            check_known(np.unique(y), np.ravel(read_labels(labels)), labels, InputError)
-        else:
-            check_known(present, found, labels)
+        given = read_labels(labels)
+        error = ValueError if y.ndim == given.ndim == 1 else InputError
+        check_known(np.unique(y) if indicator else present, given.reshape(-1), labels, error)
     if len(found) == 1:
         if labels is None:
             raise ValueError(f"y_true contains only one label ({found[0]}). Please provide the "
@@ -199,4 +200,6 @@ def classify(y_true: Any, labels: Any) -> Classes:
         if len(found) != y.shape[1]:
             raise ValueError(f"y_true has {y.shape[1]} columns, labels {len(found)}")
         return Classes(found, None, y)
+    if fitted == "multilabel-indicator":    # its columns are the classes
+        check_known(present, found, labels)
     return Classes(found, encode(y, present, found))
