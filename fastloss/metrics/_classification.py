@@ -323,7 +323,7 @@ def hinge_loss(
     check_array_like(function, y_true=y_true, pred_decision=pred_decision)
     check_optional(function, sample_weight=sample_weight, labels=labels)
     check_lengths(y_true, pred_decision, sample_weight)
-    decision = numbers(pred_decision, "pred_decision", parse=False)
+    decision = numbers(pred_decision, "pred_decision", parse=False).astype(np.float64, copy=False)
     y = column(read_labels(y_true), "y_true")
     present = unique(y)
     given = y if labels is None else read_labels(labels, "labels")
@@ -366,9 +366,8 @@ def _margins(y: Array, present: Array, decision: Array, found: Array, labels: An
                          "(n_samples, n_classes), that is " + wanted)
     check_known(present, found, labels)
     at = encode(y, present, found)[:, None].astype(np.intp, copy=False)
-    wide = np.result_type(decision, np.float32) if decision.dtype.kind == "f" else np.float64
-    others = decision.astype(wide)
-    own = np.take_along_axis(others, at, axis=1)[:, 0]
+    own = np.take_along_axis(decision, at, axis=1)[:, 0]
+    others = decision.copy()
     np.put_along_axis(others, at, -np.inf, axis=1)
     margins: Array = own - others.max(axis=1)
     return margins

@@ -13,6 +13,7 @@ from fastloss.metrics._inputs import (
     check_array_like,
     check_lengths,
     check_optional,
+    dense,
     numbers,
     plain,
     precision,
@@ -83,6 +84,8 @@ def read(y_true: Any, y_pred: Any, sample_weight: Any
                          f"({y.shape[1]}!={p.shape[1]})")
     if dtype.itemsize > 4 and p.dtype.kind == "f":
         p = p.astype(np.float64, copy=False)
+    if dtype == np.float16 and w is not None:   # scikit-learn's weights are float64 then
+        dtype = np.dtype(np.float64)
     return y, p, w, dtype
 
 
@@ -122,7 +125,8 @@ def mean_error(
     k = p.shape[1]
     output_weights = None
     if function == "root_mean_squared_error" and not isinstance(multioutput, str):
-        output_weights = multioutput  # which scikit-learn leaves to np.average to check
+        # scikit-learn leaves the rest to np.average to check
+        output_weights = dense(multioutput, "multioutput")
     elif not isinstance(multioutput, str):
         output_weights = numbers(multioutput, "multioutput", parse=False)
         if k == 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,9 +47,15 @@ def _same_precision(p: Array, w: Array) -> bool:
 
 
 def probabilities(y_proba: Any) -> Array:
-    """Return predicted probabilities as a float array of one or two dimensions."""
+    """Return predicted probabilities as a float array of one or two dimensions.
+
+    As in scikit-learn, lists, also of NumPy's numbers, and bytes in another order are float64.
+    """
     p = numbers(y_proba, "y_proba")
-    return p if p.dtype.kind == "f" else p.astype(np.float64)
+    typed = hasattr(y_proba, "dtype") or hasattr(y_proba, "dtypes")
+    if p.dtype.kind == "f" and p.dtype.isnative and typed:
+        return p
+    return p.astype(np.float64, copy=False)
 
 
 def _check_range(p: Array) -> None:
@@ -100,16 +105,19 @@ def reduce(loss: Any, y: Any, p: Array, w: Array | None, normalize: bool) -> flo
     return value
 
 
-def _log_element(dtype: Any, reduction: Reduction) -> Any:
-    eps: Any = float(np.finfo(dtype).eps) if dtype == np.float16 else "auto"
-    return _elements.log(reduction, eps)
-
-
 def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) -> float:
-    loss = partial(_log_element, p.dtype)
+    """Return the mean or sum of the log losses, whose ε is that of the dtype of p."""
+    eps: Any = float(np.finfo(p.dtype).eps)
+
+    def loss(reduction: Reduction) -> Any:
+        return _elements.log(reduction, eps)
+
     if classes.indicator is not None:  # a sample may have any number of labels
-        p = p if p.ndim == 2 else np.stack((1 - p, p), axis=1)
-        counted = classes.indicator if w is None else classes.indicator * w[:, None]
+        if p.ndim == 1:
+            p = p.astype(np.float64)
+            p = np.stack((1 - p, p), axis=1)
+        counted = (classes.indicator if w is None
+                   else np.multiply(classes.indicator, w[:, None], dtype=np.float64))
         value: float = loss("sum")(np.broadcast_to(ONE, p.shape), p, counted)
         if normalize and w is not None and w.sum(dtype=np.float64) == 0:
             raise zero_weights()

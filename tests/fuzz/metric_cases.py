@@ -1,6 +1,6 @@
 """Calls of metrics at random: targets, predictions, weights and parameters of many forms."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Case:
     y: Any = None           # plain targets, or the class numbers, or the indicator matrix
     p: Any = None           # plain predictions
     w: Any = None           # plain weights
+    sound: Any = None       # the call without what is wrong
 
     def __str__(self):
         return f"{self.name}({', '.join(self.notes)}{', fault ' + self.fault if self.fault else ''})"
@@ -365,6 +366,7 @@ FAULTS = {
 
 def spoilt(rng, case):
     """Make something of a case wrong."""
+    case.sound = replace(case, args=[*case.args], kwargs={**case.kwargs})
     places = [0, 1, "sample_weight"]
     if case.name in ERRORS:
         places.append("multioutput")

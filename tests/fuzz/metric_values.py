@@ -114,13 +114,16 @@ def positive(case):
 
 def of_classes(case):
     """Return the same for a metric of classes."""
-    classes = max(case.p.shape[1] if case.p.ndim == 2 else 2, int(case.y.max()) + 1)
+    codes = case.y
+    if codes.ndim == 1 and "labels" not in case.kwargs:
+        codes = np.unique(codes, return_inverse=True)[1]
+    classes = max(case.p.shape[1] if case.p.ndim == 2 else 2, int(codes.max()) + 1)
     given = np.asarray(case.args[1])
-    typed = hasattr(case.args[1], "shape") and given.dtype.char in "efd"
+    typed = hasattr(case.args[1], "shape") and given.dtype.char in "efd" and given.dtype.isnative
     p = case.p.astype(given.dtype if typed else float)
     dtype = p.dtype
     inner = np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
-    hot = case.y if case.y.ndim == 2 else np.eye(classes)[case.y]
+    hot = codes if codes.ndim == 2 else np.eye(classes)[codes]
     flat = p.ndim == 1 or p.shape[1] == 1
     if flat and case.name in ("brier_score_loss", "hinge_loss"):
         hot = np.eye(2)[positive(case).astype(int)]
@@ -129,10 +132,10 @@ def of_classes(case):
         if flat:
             margins = (2 * hot[:, 1] - 1) * long(p).reshape(-1)
         else:
-            own = long(p)[np.arange(len(p)), case.y]
+            own = long(p)[np.arange(len(p)), codes]
             margins = own - np.where(hot > 0, -np.inf, long(p)).max(axis=1)
         values = np.maximum(1 - margins, 0)
-        slack = ULP * eps(inner) * (1 + abs(margins))
+        slack = ULP * eps(float) * (1 + abs(margins))
         result, slack = mean(values, slack, w)
         return result, slack, (len(p) + 16) * eps(dtype) * (
             abs(result) + mean(abs(margins), values, None if w is None else abs(w))[0] + 1), dtype
