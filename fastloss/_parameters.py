@@ -18,6 +18,18 @@ Check = Callable[[str, Any], Any]
 P = TypeVar("P", bound="Parametrised")
 
 
+def scalar(value: Any) -> Any:
+    """Return the element of an array without dimensions; anything else as it is."""
+    if getattr(value, "shape", None) == () and not np.ma.is_masked(value):
+        return np.asarray(value)[()]
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number: of Python or NumPy, but no bool and no time."""
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.timedelta64))
+
+
 def number(
     low: float = -math.inf, high: float = math.inf, *,
     open_low: bool = False, open_high: bool = False,
@@ -30,9 +42,10 @@ def number(
         wanted += f" and {'<' if open_high else '<='} {high:g}"
 
     def check(name: str, value: Any) -> float:
-        if not isinstance(value, bool) and isinstance(value, numbers.Real):
+        given = scalar(value)
+        if is_number(given):
             try:
-                x = float(value)
+                x = float(given)
             except OverflowError:  # an integer beyond every float
                 x = math.inf
             if (math.isfinite(x) and low <= x <= high
@@ -65,19 +78,33 @@ def choice(*options: Any) -> Check:
     listed = ", ".join(repr(option) for option in options[:-1]) + f" or {options[-1]!r}"
 
     def check(name: str, value: Any) -> Any:
+        given = scalar(value)
+        if isinstance(given, (list, np.ndarray)) and np.ndim(given):
+            given = tuple(given)
         for option in options:
-            kind = numbers.Real if isinstance(option, numbers.Real) else type(option)
-            if not isinstance(value, bool) and isinstance(value, kind) and value == option:
+            if _is_option(given, option):
                 return option
         raise ValueError(f"{name} must be {listed}, got {value!r}")
 
     return check
 
 
+def _is_option(given: Any, option: Any) -> bool:
+    """Whether a value is an option: a string, a number, or a tuple, where bools will do."""
+    if isinstance(option, tuple):
+        return (isinstance(given, tuple) and len(given) == len(option)
+                and all(np.ndim(item) == 0 and item == each
+                        for item, each in zip(given, option, strict=True)))
+    if isinstance(option, str):
+        return isinstance(given, str) and given == option
+    return is_number(given) and bool(given == option)
+
+
 def flag(name: str, value: Any) -> bool:
     """Check for a bool."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
+    given = scalar(value)
+    if isinstance(given, (bool, np.bool_)):
+        return bool(given)
     raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
@@ -85,8 +112,7 @@ def either(special: Any, check: Check) -> Check:
     """Return a check for one special value, or whatever `check` takes."""
 
     def check_either(name: str, value: Any) -> Any:
-        if value is special or (isinstance(special, str) and isinstance(value, str)
-                                and value == special):
+        if value is special or (isinstance(special, str) and _is_option(scalar(value), special)):
             return special
         try:
             return check(name, value)

@@ -159,10 +159,42 @@ def test_zero_weight_does_not_hide_what_is_not_finite():
                 getattr(metrics, name)(y, p, sample_weight=w)
 
 
-def test_overflow_is_no_error():
-    y, p = np.array([1e300, 0.0]), np.array([-1e300, 0.0])
-    assert metrics.mean_squared_error(y, p) == np.inf
-    assert metrics.mean_absolute_error(y * 1e8, p * 1e8) == np.inf
+@pytest.mark.parametrize("name", ["mean_squared_error", "mean_absolute_error",
+                                  "mean_absolute_percentage_error", "root_mean_squared_error"])
+def test_overflow_is_reported_as_numpy_is_told_to(name):
+    y, p = np.array([1e308, 0.0]), np.array([-1e308, 1.0])
+    for function in (getattr(metrics, name), getattr(sklearn.metrics, name)):
+        for multioutput in ("uniform_average", "raw_values"):
+            with pytest.warns(RuntimeWarning, match="overflow encountered"):
+                assert function(y, p, multioutput=multioutput) in (np.inf, 1e308 / 2**-52 / 2)
+            with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+                function(y, p, multioutput=multioutput)
+            with np.errstate(over="ignore"):
+                function(y, p, multioutput=multioutput)
+
+
+@pytest.mark.parametrize("name", ["root_mean_squared_error", "root_mean_squared_log_error"])
+@pytest.mark.parametrize("multioutput", ["uniform_average", "raw_values"])
+def test_root_of_a_negative_mean(name, multioutput):
+    y, p, w = np.array([1.0, 2.0]), np.array([3.0, 2.0]), np.array([-1.0, 3.0])
+    for function in (getattr(metrics, name), getattr(sklearn.metrics, name)):
+        for weights in (w, w.tolist(), w.astype(np.float32)):
+            with pytest.warns(RuntimeWarning, match="invalid value encountered in sqrt"):
+                result = function(y, p, sample_weight=weights, multioutput=multioutput)
+            assert np.isnan(result).all()
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(function(y, p, sample_weight=w))
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_raw_values_have_the_dtype_of_the_arrays(name, dtype):
+    y = np.array([[1, 2], [3, 4]], np.int8)
+    for p in (y.astype(dtype) + dtype(0.5), (y.astype(dtype) + dtype(0.5)).astype(object)):
+        ours, theirs = both(name, y, p, multioutput="raw_values", **REGRESSION[name])
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        np.testing.assert_allclose(ours, theirs, rtol=8 * float(np.finfo(ours.dtype).eps)
+                                   + 1e-15)
 
 
 # ---- probabilities ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import dataclasses
 import math
 import pickle
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -52,14 +53,55 @@ def test_parameters_are_checked(name, parameter, values, message):
 
 def test_parameters_of_numpy_and_other_numbers():
     expected = fl.ContrastiveLoss(margin=2.0, similar_label=0, pos_margin=0.5)
-    for margin in (2, np.float32(2), np.int8(2), np.float64(2)):
+    for margin in (2, np.float32(2), np.int8(2), np.float64(2), np.longdouble(2), np.array(2),
+                   np.array(2.0, np.float16), np.ma.array(2.0), Fraction(2)):
         loss = fl.ContrastiveLoss(margin=margin, similar_label=np.int64(0), pos_margin=0.5)
         assert loss == expected
         assert hash(loss) == hash(expected)
         assert repr(loss) == repr(expected)
+        assert pickle.dumps(loss) == pickle.dumps(expected)
+        assert type(loss.margin) is float
     assert fl.ContrastiveLoss(similar_label=1.0) == fl.ContrastiveLoss()
     assert fl.LogLoss(eps=0).eps == 0
     assert fl.LogLoss(eps=np.nextafter(0.5, 0)).eps < 0.5
+
+
+@pytest.mark.parametrize(("loss", "python", "numpy"), [
+    (fl.LogLoss, {"from_logits": True}, [np.True_, np.array(True)]),
+    (fl.LogLoss, {"eps": "auto"}, [np.str_("auto"), np.array("auto")]),
+    (fl.LogLoss, {"reduction": "sum"}, [np.str_("sum"), np.array("sum")]),
+    (fl.ContrastiveLoss, {"similar_label": 0}, [np.int8(0), np.float32(0), np.array(0)]),
+    (fl.HingeLoss, {"labels": (-1, 1)}, [[-1, 1], np.array([-1, 1]), np.unique([1.0, -1, 1]),
+                                         (np.int8(-1), np.array(1))]),
+    (fl.CosineEmbeddingLoss, {"labels": (0, 1)}, [[0, 1], np.array([False, True])]),
+    (fl.SupConLoss, {"temperature": 0.25}, [np.array(0.25), np.float16(0.25)]),
+    (fl.CrossEntropyLoss, {"ignore_index": 3}, [np.int8(3), np.array(3)]),
+    (fl.CrossEntropyLoss, {"class_weight": (1.0, 2.0)}, [np.array([1, 2], np.int8)]),
+])
+def test_what_numpy_makes_of_a_parameter_is_the_parameter(loss, python, numpy):
+    expected = loss(**python)
+    for value in numpy:
+        same = loss(**dict.fromkeys(python, value))
+        assert same == expected
+        assert (hash(same), repr(same)) == (hash(expected), repr(expected))
+        assert pickle.dumps(same) == pickle.dumps(expected)
+
+
+@pytest.mark.parametrize("value", [
+    np.True_, np.array(True), np.timedelta64(1), np.timedelta64(1, "s"), np.ma.masked,
+    np.array([0.5]), np.array("0.5"), 0.5j])
+def test_what_is_no_number_is_no_parameter(value):
+    with pytest.raises(ValueError, match="delta must be a finite number > 0, got"):
+        fl.HuberLoss(delta=value)
+    with pytest.raises(ValueError, match="similar_label must be 0 or 1, got"):
+        fl.ContrastiveLoss(similar_label=value)
+
+
+@pytest.mark.parametrize("labels", [np.eye(2), (np.eye(2), 1), [0, 1, 2], "01", 1, ("0", "1")])
+def test_what_is_no_pair_of_labels_is_refused_by_name(labels):
+    for loss in (fl.HingeLoss, fl.CosineEmbeddingLoss):
+        with pytest.raises(ValueError, match=r"labels must be .*, got"):
+            loss(labels=labels)
 
 
 @every_case

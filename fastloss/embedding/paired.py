@@ -21,18 +21,6 @@ __all__ = [
 ]
 
 
-def sign_labels(name: str, value: Any) -> tuple[int, int]:
-    """Check for the labels of different and of similar pairs."""
-    try:
-        labels = tuple(value)
-    except TypeError:
-        labels = ()
-    for known in ((-1, 1), (0, 1)):
-        if labels == known:
-            return known
-    raise ValueError(f"{name} must be (-1, 1) or (0, 1), got {value!r}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class PairContrastiveLoss(PairLoss):
     r"""Contrastive loss of the distances of pairs of rows.
@@ -175,7 +163,7 @@ class CosineEmbeddingLoss(PairLoss):
     """
 
     margin: float = parameter(0.0, number(low=-1, high=1))
-    labels: tuple[int, int] = parameter((-1, 1), sign_labels)
+    labels: tuple[int, int] = parameter((-1, 1), choice((-1, 1), (0, 1)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
     @property

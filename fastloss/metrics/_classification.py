@@ -16,13 +16,21 @@ from fastloss.metrics._inputs import (
     check_optional,
     column,
     dense,
+    floats,
     length,
     numbers,
     refuse,
     sklearn_class,
     zero_weights,
 )
-from fastloss.metrics._labels import classify, read_labels, read_target, two_values, unique
+from fastloss.metrics._labels import (
+    check_known,
+    encode,
+    read_labels,
+    read_target,
+    two_values,
+    unique,
+)
 from fastloss.metrics._probabilities import (
     ONE,
     checked,
@@ -181,9 +189,9 @@ def d2_log_loss_score(
     if classes.codes is None:
         share = np.average(classes.indicator, axis=0, weights=w)  # type: ignore[arg-type]
     else:
-        counted = np.bincount(classes.codes, weights=w, minlength=k)
-        if not counted.sum():
+        if w is not None and w.sum(dtype=np.float64) == 0:
             raise zero_weights()
+        counted = np.bincount(classes.codes, weights=w, minlength=k)
         share = counted / counted.sum()
     total = len(p) if w is None else w.sum(dtype=np.float64)
     eps = np.finfo(np.float64).eps
@@ -246,7 +254,7 @@ def brier_score_loss(
         raise refuse(function, "scale_by_half", "a bool or 'auto'", scale_by_half)
     if pos_label is None and labels is None and plain_binary(y_true, y_proba, sample_weight):
         pair = two_values(y_true)  # type: ignore[arg-type]
-        if pair is not None and (pair[0] in (-1, 0, False) or pair[1]) :
+        if pair is not None:
             positive = y_true if pair == (0, 1) else y_true == pair[1]
             value: float = _elements.squared("mean")(positive, y_proba, sample_weight)
             if math.isfinite(value):
@@ -265,7 +273,8 @@ def brier_score_loss(
            else classes.codes[:, None] == np.arange(k))
     value = k * reduce(_elements.squared, hot, p,
                         None if w is None else np.broadcast_to(w[:, None], p.shape), True)
-    return value / 2 if (k < 3 and scale_by_half) or scale_by_half is True else value
+    halved = k < 3 if isinstance(scale_by_half, str) else scale_by_half
+    return value / 2 if halved else value
 
 
 def hinge_loss(
@@ -314,22 +323,35 @@ def hinge_loss(
     check_array_like(function, y_true=y_true, pred_decision=pred_decision)
     check_optional(function, sample_weight=sample_weight, labels=labels)
     check_lengths(y_true, pred_decision, sample_weight)
-    decision = numbers(pred_decision, "pred_decision", parse=False)
+    decision = numbers(pred_decision, "pred_decision", parse=False).astype(np.float64, copy=False)
     y = column(read_labels(y_true), "y_true")
-    found = unique(y) if labels is None else unique(np.ravel(read_labels(labels, "labels")))
+    present = unique(y)
+    given = y if labels is None else read_labels(labels, "labels")
+    found = present if labels is None else unique(np.ravel(given))
     if len(found) > 2:
-        y, decision = np.broadcast_to(ONE, y.shape), _margins(y, decision, found, labels)
+        if column(given, "labels").ndim < given.ndim:
+            kind = sklearn_class("exceptions", "DataConversionWarning", UserWarning)
+            warnings.warn("A column-vector of labels was passed when a 1d array was expected.",
+                          kind, stacklevel=2)
+        y, decision = np.broadcast_to(ONE, y.shape), _margins(y, present, decision, found, labels)
     else:
         decision = column(decision, "pred_decision")
-        present = read_target(y).found
+        if len(present) > 2:
+            check_known(present, found, labels)
+        read_target(y)
         y = y == (present[1] if len(present) > 1 else None)
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
         raise TypeError(f"sample_weight must have shape {decision.shape}, got {w.shape}")
+    if w is not None and (w.dtype == object or w.dtype.itemsize > 8):
+        if w.dtype.kind in "US" or any(
+                weight is None or isinstance(weight, str) for weight in w.flat):
+            raise TypeError("sample_weight does not hold numbers")
+        w = floats(w, "sample_weight", sample_weight)
     return reduce(_elements.hinge, y, decision, w, True)
 
 
-def _margins(y: Array, decision: Array, found: Array, labels: Any) -> Array:
+def _margins(y: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
     """Return each sample's decision for its class less the greatest for another class."""
     if decision.ndim == 1 or decision.shape[1] != len(found):
         wanted = f"({len(y)}, {len(found)}). Got: {decision.shape}"
@@ -342,10 +364,10 @@ def _margins(y: Array, decision: Array, found: Array, labels: Any) -> Array:
         raise ValueError("The shape of pred_decision is not consistent with the number of "
                          "classes. With a multiclass target, pred_decision shape must be "
                          "(n_samples, n_classes), that is " + wanted)
-    classes = classify(y, found)
-    at = classes.codes[:, None].astype(np.intp, copy=False)
+    check_known(present, found, labels)
+    at = encode(y, present, found)[:, None].astype(np.intp, copy=False)
     own = np.take_along_axis(decision, at, axis=1)[:, 0]
-    others = decision.astype(decision.dtype if decision.dtype.kind == "f" else np.float64)
+    others = decision.copy()
     np.put_along_axis(others, at, -np.inf, axis=1)
     margins: Array = own - others.max(axis=1)
     return margins

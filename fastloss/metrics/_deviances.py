@@ -14,6 +14,7 @@ from fastloss.metrics._inputs import (
     check_optional,
     plain,
     refuse,
+    report,
     zero_weights,
 )
 from fastloss.metrics._means import read, widen
@@ -68,7 +69,8 @@ def mean_tweedie_deviance(
     """
     function = "mean_tweedie_deviance"
     given: Any = power
-    if not (isinstance(given, Real) and (float(given) <= 0 or float(given) >= 1)):
+    if not isinstance(given, Real) or not (
+            -math.inf < given <= 0 or 1 <= given < math.inf):  # type: ignore[operator]
         raise refuse(function, "power", "a float in the range (-inf, 0.0] or [1.0, inf)", power)
     power = float(given)
     mean: Any = _elements.tweedie("mean", power)
@@ -93,7 +95,9 @@ def mean_tweedie_deviance(
                          f"{domain}.")
     if w is not None and w.sum(dtype=np.float64) == 0:
         raise zero_weights()
-    return float(mean(y[:, 0], p[:, 0], w))
+    result = float(mean(y[:, 0], p[:, 0], w))
+    report(result)
+    return result
 
 
 def _in_domain(power: float, y: Any, p: Any) -> bool:

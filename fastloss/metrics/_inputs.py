@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastloss._values import check_unmasked
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 
 class InvalidParameterError(ValueError, TypeError):
     """An argument of a type or value that the function does not take."""
+
+
+class InputError(ValueError, TypeError):
+    """An argument holds what the metric cannot take.
+
+    scikit-learn raises the one or the other of the two, as the computation happens to fail.
+    """
 
 
 def sklearn_class(module: str, name: str, otherwise: type) -> type:
@@ -99,13 +108,58 @@ def check_lengths(*arrays: Any) -> None:
 
 
 def dense(x: Any, name: str) -> Array:
-    """Return x as an array of whatever dtype it has; refuse matrices and complex numbers."""
+    """Return x as an array of whatever dtype it has.
+
+    Refuses matrices, masked elements, complex numbers and records.
+    """
     if isinstance(x, np.matrix):
         raise TypeError(f"{name} is an np.matrix, which is not supported; pass np.asarray of it")
+    try:
+        check_unmasked(x, name)
+    except TypeError as error:  # scikit-learn takes hidden elements for values, or fails
+        raise InputError(str(error)) from None
     array = np.asarray(x)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of dtype {array.dtype}")
+    if array.dtype.kind == "V":
+        raise InputError(f"{name} of dtype {array.dtype} holds records; pass one field of them")
     return array
+
+
+def is_extension(x: Any) -> bool:
+    """Whether x has a type of its own for its elements, such as pandas' Int64, or columns do."""
+    dtypes = [x.dtype] if hasattr(x, "dtype") else list(getattr(x, "dtypes", ()))
+    return any(not isinstance(dtype, np.dtype) for dtype in dtypes)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether an object stands for a missing value: None, pandas' NA or NaT, NaN."""
+    return (value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant")
+            or (isinstance(value, (float, np.inexact, np.datetime64, np.timedelta64))
+                and bool(value != value)))
+
+
+def check_present(array: Array, name: str, given: Any, *, labels: bool = False) -> None:
+    """Raise if an array of objects, strings or times, made of what was given, misses elements."""
+    kind = array.dtype.kind
+    if kind in "mM":
+        missing = np.isnat(array)
+    elif kind == "O" or hasattr(array.dtype, "na_object"):
+        missing = np.fromiter(map(_is_missing, array.astype(object).flat), bool, array.size)
+    else:
+        return
+    if missing.any():
+        at = int(np.argmax(missing))
+        value = array.flat[at]
+        words = kind == "O" and any(isinstance(each, str) for each in array.flat)
+        # scikit-learn sorts labels, but words and nothing have no order; in columns of numbers it
+        # finds NaN
+        if words and labels and type(value).__name__ != "NaTType":
+            error: type[Exception] = TypeError
+        else:
+            error = ValueError if is_extension(given) and not words else InputError
+        raise error(f"Input {name} contains NaN: {value!r} at index {at} stands for a "
+                    "missing value; fill it, or leave it out of all arguments")
 
 
 def check_finite(array: Array, name: str) -> None:
@@ -117,17 +171,31 @@ def check_finite(array: Array, name: str) -> None:
     raise ValueError(f"Input {name} contains infinity or a value too large for {array.dtype!r}.")
 
 
+def floats(array: Array, name: str, given: Any) -> Array:
+    """Return objects, long doubles, times or strings, of what was given, as float64."""
+    if array.dtype != object or not all(map(_is_float, array.flat)):
+        check_present(array, name, given)
+    with np.errstate(over="ignore"):  # a long double too large: what is infinite is refused
+        return array.astype(np.float64)
+
+
+def _is_float(value: Any) -> bool:
+    """Whether NumPy takes an object for a float: a number, or None for NaN."""
+    return value is None or isinstance(value, (float, int))
+
+
 def numbers(x: Any, name: str, *, parse: bool = True) -> Array:
     """Return x as an array of finite numbers of one or two dimensions, not empty.
 
-    Object arrays, long doubles and, with `parse`, strings are read as float64.
+    Objects, long doubles and, with `parse`, strings and times are read as float64.
     """
     array = dense(x, name)
     kind = array.dtype.kind
-    if kind in "USV" and not parse:
-        raise ValueError(f"{name} holds bytes or strings; convert them to numbers first")
+    if kind in "USTmM" and not parse:
+        error = ValueError if kind in "US" else TypeError
+        raise error(f"{name} of dtype {array.dtype} holds no numbers; convert it to numbers")
     if kind not in "fiub" or array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        array = floats(array, name, x)
     if array.ndim > 2:
         raise ValueError(f"Found array {name} with dim {array.ndim}, while dim <= 2 is required.")
     if array.ndim == 0:
@@ -144,8 +212,12 @@ def numbers(x: Any, name: str, *, parse: bool = True) -> Array:
 
 def weights(sample_weight: Any, n: int, *, parse: bool = True) -> Array:
     """Return sample weights as an array of n finite numbers, not all of them 0."""
-    if not parse and dense(sample_weight, "sample_weight").dtype.kind in "USVM":
-        raise TypeError("sample_weight does not hold numbers")
+    if not parse:  # scikit-learn's multiply them
+        array = dense(sample_weight, "sample_weight")
+        if array.dtype.kind in "USTmM":
+            raise TypeError(f"sample_weight of dtype {array.dtype} holds no numbers")
+        if array.dtype == object:
+            check_present(array, "sample_weight", sample_weight)
     w = numbers(sample_weight, "sample_weight")
     if w.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
@@ -164,16 +236,30 @@ def column(x: Any, name: str) -> Array:
     raise ValueError(f"{name} should be a 1d array, got an array of shape {array.shape} instead.")
 
 
-def single(*arrays: Any) -> bool:
-    """Whether scikit-learn computes in float32, as when no float array has more bits.
+def precision(*arrays: Any) -> np.dtype[Any]:
+    """Return the dtype scikit-learn computes in: of the widest float array, or float64.
 
     Only what has a dtype counts: lists, and data frames, do not.
     """
     dtypes = [np.asarray(x).dtype for x in arrays if hasattr(x, "dtype")]
-    floats = [dtype for dtype in dtypes if dtype.kind == "f"]
-    return bool(floats) and np.result_type(*floats).itemsize <= 4
+    found = [dtype for dtype in dtypes if dtype.kind == "f"]
+    return np.result_type(*found) if found else np.dtype(np.float64)
+
+
+# ---- results -----------------------------------------------------------------------------
 
 
 def zero_weights() -> ZeroDivisionError:
     """Return the error for a mean whose weights sum to 0."""
     return ZeroDivisionError("Weights sum to zero, can't be normalized")
+
+
+_HUGE, _INFINITE = np.full(1, np.finfo(np.float64).max), np.full(1, np.inf)
+
+
+def report(result: Any) -> None:
+    """Warn of a result of finite numbers that is not finite, or raise, as `np.errstate` says."""
+    if np.isinf(result).any():
+        np.multiply(_HUGE, _HUGE)
+    if np.isnan(result).any():
+        np.subtract(_INFINITE, _INFINITE)

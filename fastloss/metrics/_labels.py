@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastloss.metrics._inputs import check_finite, dense
+from fastloss.metrics._inputs import (
+    InputError,
+    check_finite,
+    check_present,
+    dense,
+    is_extension,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +35,7 @@ class Classes(NamedTuple):
     """Sorted classes, and for each sample the number of its class.
 
     `codes` is bool for two classes; of a label indicator matrix it is None and `indicator` the
-    matrix.
+    matrix, whose numbers count as they are.
     """
 
     labels: Array
@@ -38,27 +44,41 @@ class Classes(NamedTuple):
 
 
 def two_values(y: Array) -> tuple[Any, Any] | None:
-    """Return the least and the greatest of numbers if y has just those two."""
+    """Return the least and the greatest of whole numbers if y has just those two."""
     if y.dtype.kind == "b":
         return (False, True) if y.any() and not y.all() else None
     low, high = y.min(), y.max()
     if not low < high:
+        return None
+    if y.dtype.kind == "f" and not _whole(np.array([low, high])):
         return None
     if (y.dtype.kind == "f" or int(high) - int(low) > 1) and not ((y == low) | (y == high)).all():
         return None
     return low, high
 
 
+def _whole(y: Array) -> bool:
+    """Whether floats are whole numbers, of at most 64 bits, as labels are."""
+    return bool((np.abs(y) < np.float64(2**63)).all() and (y == np.trunc(y)).all())
+
+
 def unique(y: Array) -> Array:
     """Return the sorted distinct values of a 1-d array."""
-    if y.dtype.kind in "iub" and y.size:
+    if y.dtype.kind == "b":
+        return np.flatnonzero([not y.all(), bool(y.any())]).astype(bool)
+    if y.dtype.kind in "iu" and y.size:
         low, high = int(y.min()), int(y.max())
         if high - low < _TABLE:
             seen = np.zeros(high - low + 1, dtype=bool)
             seen[_above(y, low)] = True
-            return (np.flatnonzero(seen) + low).astype(y.dtype)
-    if y.dtype == object:  # of strings; hashing them beats sorting
-        return np.array(sorted(set(y.tolist())), dtype=object)
+            return np.array([low + i for i in np.flatnonzero(seen).tolist()], y.dtype)
+    if y.dtype == object:  # hashing beats sorting
+        try:
+            return np.array([*sorted(set(y.tolist()))], dtype=object)
+        except TypeError:
+            kinds = sorted({type(label).__name__ for label in y.flat})
+            raise TypeError(f"labels of several types, {', '.join(kinds)}, have no order; make "
+                             "them all strings or all numbers") from None
     if y.dtype.kind == "U" and y.size:  # one or two values need no sorting
         rest = np.flatnonzero(y != y[0])
         if not rest.size:
@@ -70,32 +90,44 @@ def unique(y: Array) -> Array:
 
 
 def _above(y: Array, low: int) -> Array:
-    """Return the integers y - low as indices."""
-    return y.astype(np.intp, copy=False) - low if low else y.astype(np.intp, copy=False)
+    """Return the integers y - low, which are small, as indices."""
+    y = y if y.dtype.kind == "u" else y.astype(np.intp, copy=False)
+    return (y - y.dtype.type(low) if low else y).astype(np.intp, copy=False)
 
 
-def encode(y: Array, labels: Array) -> Array:
-    """Return the number of each label among the sorted labels, all of which are there."""
-    if len(labels) == 2:
-        return np.asarray(y == labels[1])
-    if y.dtype == object:
+def encode(y: Array, found: Array, labels: Array | None = None) -> Array:
+    """Return the number of each label among its sorted distinct values, or among `labels`."""
+    if labels is not None and not _same(found, labels):
         number = {label: i for i, label in enumerate(labels.tolist())}
+        places = np.array([number[label] for label in found.tolist()], dtype=np.intp)
+        codes = places[encode(y, found).astype(np.intp)]
+        return codes == 1 if len(labels) == 2 else codes
+    if len(found) == 2:
+        return np.asarray(y == found[1])
+    if y.dtype == object:
+        number = {label: i for i, label in enumerate(found.tolist())}
         return np.fromiter(map(number.__getitem__, y.tolist()), np.intp, y.size)
-    if labels.dtype.kind in "iu" and y.dtype.kind in "iu":
-        low, high = int(labels[0]), int(labels[-1])
-        if high - low + 1 == len(labels):
+    if y.dtype.kind in "iu":
+        low, high = int(found[0]), int(found[-1])
+        if high - low + 1 == len(found):
             return _above(y, low)
-    return np.searchsorted(labels, y)
+    return np.searchsorted(found, y)
+
+
+def _same(a: Array, b: Array) -> bool:
+    return len(a) == len(b) and a.tolist() == b.tolist()
 
 
 def read_labels(y_true: Any, name: str = "y_true") -> Array:
-    """Return labels as an array."""
+    """Return labels, none of which is missing, as an array."""
     y = dense(y_true, name)
-    if y.dtype.kind == "O" and y.size and not isinstance(y.flat[0], str):
-        kinds = {type(value) for value in y.flat}
-        if hasattr(y_true, "dtype") and not isinstance(y_true.dtype, np.dtype) and kinds <= {
-                bool, int, float, np.bool_, np.int64, np.float64}:
-            return np.array(y.tolist())  # an extension array, such as pandas' Int64
+    if not y.ndim:
+        raise InputError(f"{name} should be a sequence of labels, got {y_true!r}")
+    check_present(y, name, y_true, labels=True)
+    if y.dtype.kind == "T":
+        return y.astype(object)
+    if y.dtype == object and is_extension(y_true):
+        return np.array(y.tolist())
     return y
 
 
@@ -105,18 +137,21 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
     Raises for what holds no class labels.
     """
     y = read_labels(y_true, name)
-    unknown = (f"Unknown label type: {name} of dtype {y.dtype} and shape {y.shape} does not hold "
-               "class labels")
     first = y.flat[0] if y.size else None
     if isinstance(first, bytes):
         raise TypeError(f"{name} has labels represented as bytes, which is not supported; convert "
-                        "them to strings or integers")
+                         "them to strings or integers")
     if y.ndim not in (1, 2) or not y.size or (y.dtype == object and not isinstance(first, str)):
-        raise ValueError(unknown)
+        raise ValueError(f"Unknown label type: {name} of dtype {y.dtype} and shape {y.shape} does "
+                         "not hold class labels")
     if y.dtype.kind == "f":
         check_finite(y, name)
-        if (y != np.trunc(y)).any():
-            raise ValueError(f"{unknown} but continuous values")
+        if not _whole(y):
+            raise ValueError(f"Unknown label type: {name} of dtype {y.dtype} has continuous values")
+    if y.dtype.kind == "U" and isinstance(y_true, (list, tuple)) and not all(
+            isinstance(label, str) for label in np.array(y_true, object).flat):
+        raise ValueError(f"{name} is a mix of strings and numbers; make them all the one or the "
+                         "other")
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind in "fiub" and len(np.unique(y)) < 3:
             return Target(y, "multilabel-indicator", np.arange(y.shape[1]))
@@ -126,31 +161,45 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
     return Target(y, "binary" if len(found) <= 2 else "multiclass", found)
 
 
+def check_known(found: Array, labels: Array, given: Any,
+                error: type[Exception] = ValueError) -> None:
+    """Raise an error if values of the targets are not among the labels."""
+    strange = set(found.tolist()) - set(labels.tolist())
+    if strange:
+        raise error(f"y_true contains values {strange} not belonging to the passed labels {given}.")
+
+
 def classify(y_true: Any, labels: Any) -> Classes:
     """Return the classes of the targets; `labels` says which there are, else the targets do.
 
     Raises and warns as scikit-learn's log loss does.
     """
     y, kind, present = read_target(y_true)
-    found = present
+    indicator = kind == "multilabel-indicator"
+    found, fitted = present, kind
     if labels is not None:
-        given = read_target(labels, "labels")
-        found = given.found
-        if not np.all(found == given.y):
+        _, fitted, found = read_target(labels, "labels")
+        if not np.all(found == dense(labels, "labels")):
             warnings.warn(
                 f"Labels passed were {labels}. But this function assumes labels are ordered "
                 f"lexicographically. Pass the ordered labels={found.tolist()} and ensure that the "
                 "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=5)
-        strange = set(present.tolist()) - set(found.tolist())
-        if strange:
-            raise ValueError(f"y_true contains values {strange} not belonging to the passed "
-                             f"labels {labels}.")
+        given = read_labels(labels)
+        error = ValueError if y.ndim == given.ndim == 1 else InputError
+        check_known(np.unique(y) if indicator else present, given.reshape(-1), labels, error)
     if len(found) == 1:
         if labels is None:
             raise ValueError(f"y_true contains only one label ({found[0]}). Please provide the "
                              "list of all expected class labels explicitly through the labels "
                              "argument.")
         raise ValueError(f"The labels array needs to contain at least two labels, got {found}.")
-    if kind == "multilabel-indicator":
-        return Classes(found, None, y != 0)
-    return Classes(found, encode(y, found))
+    if indicator:
+        if fitted != kind:
+            raise ValueError("y_true is a label indicator matrix, whose columns are the classes: "
+                             "leave out labels, or pass labels of class numbers as y_true")
+        if len(found) != y.shape[1]:
+            raise ValueError(f"y_true has {y.shape[1]} columns, labels {len(found)}")
+        return Classes(found, None, y)
+    if fitted == "multilabel-indicator":    # its columns are the classes
+        check_known(present, found, labels)
+    return Classes(found, encode(y, present, found))

@@ -13,10 +13,12 @@ from fastloss.metrics._inputs import (
     check_array_like,
     check_lengths,
     check_optional,
+    dense,
     numbers,
     plain,
+    precision,
     refuse,
-    single,
+    report,
     weights,
     zero_weights,
 )
@@ -33,7 +35,7 @@ _BLOCK = 16384  # elements of a block of rows: stays in the cache
 
 def widen(y: Array, p: Array, w: Array | None) -> Array:
     """Return p in float64 if that is the precision of the result; it decides the kernel's."""
-    if p.dtype.kind == "f" and p.dtype.itemsize <= 4 and not single(y, p, w):
+    if p.dtype.kind == "f" and p.dtype.itemsize <= 4 and precision(y, p, w).itemsize > 4:
         return p.astype(np.float64)
     return p
 
@@ -68,9 +70,9 @@ def _check_multioutput(function: str, multioutput: Any) -> None:
 
 
 def read(y_true: Any, y_pred: Any, sample_weight: Any
-          ) -> tuple[Array, Array, Array | None, type]:
+          ) -> tuple[Array, Array, Array | None, np.dtype[Any]]:
     """Return checked targets and predictions, 2-d, weights, and the dtype of the results."""
-    dtype = np.float32 if single(y_true, y_pred, sample_weight) else np.float64
+    dtype = precision(y_true, y_pred, sample_weight)
     check_lengths(y_true, y_pred, sample_weight)
     y = numbers(y_true, "y_true")
     p = numbers(y_pred, "y_pred")
@@ -80,8 +82,10 @@ def read(y_true: Any, y_pred: Any, sample_weight: Any
     if y.shape[1] != p.shape[1]:
         raise ValueError("y_true and y_pred have different number of output "
                          f"({y.shape[1]}!={p.shape[1]})")
-    if dtype is np.float64 and p.dtype.kind == "f":
+    if dtype.itemsize > 4 and p.dtype.kind == "f":
         p = p.astype(np.float64, copy=False)
+    if dtype == np.float16 and w is not None:   # scikit-learn's weights are float64 then
+        dtype = np.dtype(np.float64)
     return y, p, w, dtype
 
 
@@ -107,7 +111,9 @@ def mean_error(
         value = element("mean")(y_true, widen(y_true, y_pred, sample_weight), sample_weight)
         # What is not finite has a loss that is not, also times weight 0; but the sum of finite
         # losses may overflow, which is no error. The careful way finds out.
-        if multioutput == "uniform_average" and math.isfinite(value):
+        # So it does for the root of a negative mean, which weights may make.
+        if (multioutput == "uniform_average" and math.isfinite(value)
+                and not (root and value < 0)):
             if check is not None:
                 check(y_true, y_pred)
             return math.sqrt(value) if root else value
@@ -119,7 +125,8 @@ def mean_error(
     k = p.shape[1]
     output_weights = None
     if function == "root_mean_squared_error" and not isinstance(multioutput, str):
-        output_weights = multioutput  # which scikit-learn leaves to np.average to check
+        # scikit-learn leaves the rest to np.average to check
+        output_weights = dense(multioutput, "multioutput")
     elif not isinstance(multioutput, str):
         output_weights = numbers(multioutput, "multioutput", parse=False)
         if k == 1:
@@ -138,9 +145,10 @@ def mean_error(
     elif output_weights is None and multioutput != "raw_values" and not root:
         # all columns weigh the same
         every = None if w is None else np.broadcast_to(w[:, None], p.shape)
-        return element("mean")(y, p, every)
+        errors = np.array([element("mean")(y, p, every)])
     else:
         errors = _column_means(element, y, p, w)
+    report(errors)
     if root:
         errors = np.sqrt(errors)
     if output_weights is None and multioutput == "raw_values":

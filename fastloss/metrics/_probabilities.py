@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastloss._base import Reduction
 from fastloss.metrics import _elements
-from fastloss.metrics._inputs import check_lengths, is_plain, numbers, weights, zero_weights
-from fastloss.metrics._labels import Classes, classify, read_labels, read_target
+from fastloss.metrics._inputs import (
+    check_lengths,
+    dense,
+    is_plain,
+    numbers,
+    report,
+    weights,
+    zero_weights,
+)
+from fastloss.metrics._labels import Classes, classify, encode, read_labels, read_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +47,15 @@ def _same_precision(p: Array, w: Array) -> bool:
 
 
 def probabilities(y_proba: Any) -> Array:
-    """Return predicted probabilities as a float array of one or two dimensions."""
+    """Return predicted probabilities as a float array of one or two dimensions.
+
+    As in scikit-learn, lists, also of NumPy's numbers, and bytes in another order are float64.
+    """
     p = numbers(y_proba, "y_proba")
-    return p if p.dtype.kind == "f" else p.astype(np.float64)
+    typed = hasattr(y_proba, "dtype") or hasattr(y_proba, "dtypes")
+    if p.dtype.kind == "f" and p.dtype.isnative and typed:
+        return p
+    return p.astype(np.float64, copy=False)
 
 
 def _check_range(p: Array) -> None:
@@ -86,25 +99,32 @@ def reduce(loss: Any, y: Any, p: Array, w: Array | None, normalize: bool) -> flo
     if w is not None and not _same_precision(p, w):
         losses = loss("none")(y, p)
         return float(np.average(losses, weights=w) if normalize else np.dot(losses, w))
-    return float(loss("mean" if normalize else "sum")(y, p, w))
-
-
-def _log_element(dtype: Any, reduction: Reduction) -> Any:
-    eps: Any = float(np.finfo(dtype).eps) if dtype == np.float16 else "auto"
-    return _elements.log(reduction, eps)
+    value = float(loss("mean" if normalize else "sum")(y, p, w))
+    if w is None or not np.isnan(w).any():
+        report(value)
+    return value
 
 
 def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) -> float:
-    loss = partial(_log_element, p.dtype)
+    """Return the mean or sum of the log losses, whose ε is that of the dtype of p."""
+    eps: Any = float(np.finfo(p.dtype).eps)
+
+    def loss(reduction: Reduction) -> Any:
+        return _elements.log(reduction, eps)
+
     if classes.indicator is not None:  # a sample may have any number of labels
-        p = p if p.ndim == 2 else np.stack((1 - p, p), axis=1)
-        counted = classes.indicator if w is None else classes.indicator * w[:, None]
+        if p.ndim == 1:
+            p = p.astype(np.float64)
+            p = np.stack((1 - p, p), axis=1)
+        counted = (classes.indicator if w is None
+                   else np.multiply(classes.indicator, w[:, None], dtype=np.float64))
         value: float = loss("sum")(np.broadcast_to(ONE, p.shape), p, counted)
         if normalize and w is not None and w.sum(dtype=np.float64) == 0:
             raise zero_weights()
-        if not normalize:
-            return value
-        return value / float(len(p) if w is None else w.sum(dtype=np.float64))
+        if normalize:
+            value /= float(len(p) if w is None else w.sum(dtype=np.float64))
+        report(value)
+        return value
     if p.ndim == 1:
         return reduce(loss, classes.codes, p, w, normalize)
     if p.shape[1] == 2:
@@ -120,10 +140,11 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
     """Return which targets are positive, probabilities and weights, after all checks."""
     check_lengths(p, y_true, sample_weight)
     w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
-    labels = read_labels(y_true)
-    if labels.dtype == object and (labels != labels).any():
+    labels = dense(y_true, "y_true")
+    if labels.dtype == object and any(isinstance(label, float) and label != label
+                                      for label in labels.flat):
         raise ValueError("Input y_true contains NaN.")
-    y, kind, found = read_target(labels)
+    y, kind, found = read_target(read_labels(y_true))
     p = p.reshape(-1)
     if kind != "binary":
         raise ValueError(f"The type of the target inferred from y_true is {kind} but should be "
@@ -137,4 +158,5 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
                              "pass pos_label explicitly.")
         usual = found.tolist() in ([0, 1], [-1, 1], [0], [-1], [1])
         pos_label = 1 if usual else found[-1]
-    return np.asarray(y == pos_label), p, w
+    positive = [label == pos_label for label in found.tolist()]
+    return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w

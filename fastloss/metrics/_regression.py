@@ -320,7 +320,7 @@ def mean_pinball_loss(
     0.75
     """
     level: Any = alpha
-    if not (isinstance(level, Real) and 0 <= float(level) <= 1):
+    if not isinstance(level, Real) or not 0 <= level <= 1:  # type: ignore[operator]
         raise refuse("mean_pinball_loss", "alpha", "a float in the range [0.0, 1.0]", alpha)
 
     quantile = float(level)
