@@ -261,7 +261,7 @@ def test_every_function_compiles_and_agrees():
 def test_loops_are_vectorised_and_float32_stays_float32(pair):
     made = custom_of(pair)
     source = _code.source(made.formula, made.values, {"version": "", "numba": ""})
-    loops = _compile._with_numba(source, "<test>", "test", cache=False)
+    loops = _compile._with_numba(source, "test")
     assert len(loops._functions) == len(_code.NAMES) == len(loops.addresses) == 8
     for name, function in zip(_code.NAMES, loops._functions, strict=True):
         text = function._library.get_llvm_str()
