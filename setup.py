@@ -37,7 +37,7 @@ X86_LEVELS = {
 }
 HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
 MODULES = ["_threads", "_level", "_kernels", "_arrays", "_call", "_rows", "_batch", "_pairwise",
-           "_booster", "api"]
+           "_booster", "_limits", "api"]
 MODULES += X86_LEVELS if HAS_LEVELS else []
 
 

@@ -12,7 +12,7 @@ OPERATIONS = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "neg": operator.neg, "abs": abs, "pow": mp.power, "lt": operator.lt, "le": operator.le,
     "eq": operator.eq, "ne": operator.ne, "and": lambda a, b: a and b, "or": lambda a, b: a or b,
-    "not": operator.not_, "select": lambda c, a, b: a if c else b, "sign": mp.sign,
+    "not": operator.not_, "vanishes": lambda x: abs(x) < mp.mpf("1e-292"), "select": lambda c, a, b: a if c else b, "sign": mp.sign,
     "direction": mp.sign,
     "floor": mp.floor, "ceil": mp.ceil, "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
     "expm1_negative": mp.expm1, "log2": lambda x: mp.log(x, 2), "lgamma": mp.loggamma,

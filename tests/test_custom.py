@@ -159,17 +159,41 @@ def test_numbers_are_those_of_the_built_in_kernels_path(huber):
 
 
 @pytest.mark.parametrize("pair", ALGEBRAIC, ids=NAMES[:len(ALGEBRAIC)])
-def test_nan_in_nan_out(pair):
+def test_nan_comes_out_where_the_formula_lets_it(pair):
+    parameters = [getattr(pair.ours, name) for name in pair.parameters]
     for dtype in (np.float32, np.float64):
-        y, p = np.array([(np.nan, 1), (1, np.nan), (0, np.nan), (np.nan, np.inf)], dtype).T
-        for result in all_results(custom_of(pair), y, p):
-            assert np.isnan(result).all()
+        y, p = np.array([(np.nan, 1), (1, np.nan), (0, np.nan), (np.nan, 0.5)], dtype).T
+        with np.errstate(all="ignore"):
+            expected = [pair.formula(*each, *parameters)
+                        for each in zip(y.tolist(), p.tolist(), strict=True)]
+        value, *derivatives = all_results(custom_of(pair), y, p)
+        np.testing.assert_array_equal(value, np.array(expected, dtype))
+        for result in derivatives:
+            np.testing.assert_array_equal(np.isnan(result), np.isnan(value))
 
 
-def test_a_loss_that_hides_its_target_and_a_step():
-    made = loss(define("lambda y, p: p if p > 0 else 0"), reduction="none")
-    for result in all_results(made, [np.nan, np.nan, 1, 1], [1, -1, np.nan, -1.0]):
-        np.testing.assert_array_equal(np.isnan(result), [True, True, True, False])
+@pytest.mark.parametrize("text, value, slope, curvature", [
+    ("0.0 if y != y else (p - y) ** 2", 0, 0, 0),
+    ("0.0 if math.isnan(y) else abs(p - y) / 3", 0, 0, 0),
+    ("np.where(np.isnan(y), p * p, (p - y) ** 2)", 4, 4, 2),
+    ("(p - y) ** 2 if y == y else 0.5 * p * p", 2, 2, 1),
+    ("(p - y) ** 2 if np.isfinite(y) else 1.0", 1, 0, 0),
+    ("p if p > 0 else 0", 2, 1, 0),
+    ("np.fmax(y, p * p)", 4, 4, 2),
+    ("max(0, p - y)", 0, 0, 0),
+    ("max(p - y, 0)", np.nan, np.nan, np.nan),
+    ("np.maximum(0, p - y)", np.nan, np.nan, np.nan),
+    ("np.clip(p, y, 3)", np.nan, np.nan, np.nan),
+    ("np.clip(y, 0, 1) * p", np.nan, np.nan, np.nan),
+    ("math.hypot(1, p - y)", np.nan, np.nan, np.nan),
+    ("np.logaddexp(p, y)", np.nan, np.nan, np.nan),
+    ("3 * (p - y)", np.nan, np.nan, np.nan),
+])
+def test_what_a_formula_makes_of_a_missing_target(text, value, slope, curvature):
+    made = loss(define(f"lambda y, p: {text}", math=math, np=np), reduction="none")
+    for dtype in (np.float32, np.float64):
+        found = all_results(made, *np.array([(np.nan, 2)], dtype).T)
+        np.testing.assert_array_equal(np.ravel(found), [value, slope, curvature])
 
 
 def test_more_parameters_than_there_is_room_for():
@@ -237,7 +261,7 @@ def test_every_function_compiles_and_agrees():
 def test_loops_are_vectorised_and_float32_stays_float32(pair):
     made = custom_of(pair)
     source = _code.source(made.formula, made.values, {"version": "", "numba": ""})
-    loops = _compile._with_numba(source, "<test>", "test", cache=False)
+    loops = _compile._with_numba(source, "test")
     assert len(loops._functions) == len(_code.NAMES) == len(loops.addresses) == 8
     for name, function in zip(_code.NAMES, loops._functions, strict=True):
         text = function._library.get_llvm_str()

@@ -224,7 +224,8 @@ def test_what_is_straight_has_ones_for_curvature():
     assert (hess == 1).all()
 
 
-@pytest.mark.parametrize("f", [lambda y, p: abs(p - y) ** 1.5, lambda y, p: ((p - y) ** 2) ** 1.5,
+@pytest.mark.parametrize("f", [lambda y, p: abs(p - y) ** 1.5, lambda y, p: ((p - y) ** 2) ** 0.75,
+                               lambda y, p: abs(p - y) ** 1.25 + (p - y) ** 2,
                                lambda y, p: math.sqrt((p - y) ** 2)])
 def test_a_curvature_that_is_not_finite_is_the_weight(f):
     from fastloss.integrations._boosting import Objective

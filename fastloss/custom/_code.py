@@ -12,8 +12,10 @@ at them, and what is needed again after them is computed again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
+from fastloss._limits import OPERATIONS
 from fastloss.custom._formula import Formula, Step
 from fastloss.custom._graph import TRUTHS
 
@@ -28,6 +30,7 @@ MOST = 12  # of which a loop has so many, and room for their arguments and resul
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==",
          "ne": "!=", "and": "&", "or": "|"}
+TINY = {"float32": "1e-31", "float64": "1e-292"}  # below it a root has lost digits of its argument
 FUNCTIONS = {"expm1_negative": "math.expm1",
              "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "log2": "np.log2"}
 
@@ -39,11 +42,19 @@ from numba import carray
 
 float32, float64 = np.float32, np.float64
 '''
+STEPS = '''
+# the formula, for derivatives that are limits: fastloss._limits
+codes = np.array({codes}, np.int32)
+numbers = np.array([{numbers}], np.float64)
+none, first, second = np.uint8(0), np.uint8(1), np.uint8(2)
+'''
 
 
 def source(formula: Formula, values: Sequence[float], versions: dict[str, str]) -> str:
     """Return the source of the loops of `NAMES`, for these values of parameters without room."""
     text = HEADER.format(**versions)
+    if max(formula.kinks) >= 0:
+        text += _program(formula, values)
     for kind in TYPES:
         for wanted, outputs in OUTPUTS.items():
             text += "\n\n" + _loop(formula, values, f"{wanted}_{kind}", kind, outputs)
@@ -53,7 +64,10 @@ def source(formula: Formula, values: Sequence[float], versions: dict[str, str]) 
 def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outputs: str) -> str:
     steps = formula.steps
     results = {letter: formula.outputs["fgh".index(letter)] for letter in outputs}
-    needed = _needed(steps, results.values(), ())
+    # where derivatives are looked at from both sides: the first ones, the second ones
+    kinks = {name: i for name, letter, i in zip(("first", "second"), "gh", formula.kinks,
+                                                strict=True) if letter in outputs and i >= 0}
+    needed = _needed(steps, [*results.values(), *kinks.values()], ())
     varies: list[bool] = []
     rounds: list[int] = []      # after how many rounds of calls of `VECTORS` a step can be computed
     called: list[int] = []
@@ -75,6 +89,8 @@ def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outpu
             if i in rounded:
                 exact = steps[i][0] in TRUTHS
                 lines.append(f"    r{i} = d{i}" if exact else f"    r{i} = {kind}(d{i})")
+    if kinks:
+        lines.append("    marks_at = room(np.uint8)\n    marks = carray(marks_at, n)")
     for i in called:
         lines += [f"    {x}{i}_at = room({kind})\n    {x}{i} = carray({x}{i}_at, n)" for x in "xb"]
 
@@ -83,20 +99,64 @@ def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outpu
 
     for last in range(max((rounds[i] for i in called), default=0) + 1):
         now = [i for i in called if rounds[i] == last + 1]
-        wanted = {f"x{i}[i] = {{}}": steps[i][1] for i in now}
+        wanted = {f"x{i}[i] = {{}}": [steps[i][1]] for i in now}
         if not now:
-            wanted = {f"{letter}[i] = {'' if letter == 'f' else 'scale * '}{{}}": i
+            wanted = {f"{letter}[i] = {'' if letter == 'f' else 'scale * '}{{}}": [i]
                       for letter, i in results.items()}
+            if kinks:
+                marks = " | ".join(f"({name} if {{}} else none)" for name in kinks)
+                wanted[f"marks[i] = {marks}"] = [*kinks.values()]
         lines.append("    for i in range(n):")
-        for i in sorted(_needed(steps, wanted.values(), called)):
+        for i in sorted(_needed(steps, chain(*wanted.values()), called)):
             if i in called:
                 lines.append(f"        v{i} = b{i}[i]")
             elif varies[i]:
                 names = [named(a) for a in steps[i][1:]]
                 lines.append(f"        v{i} = {_operation(steps[i][0], names, kind)}")
-        lines += [f"        {target.format(named(i))}" for target, i in wanted.items()]
+        lines += [f"        {target.format(*map(named, ends))}" for target, ends in wanted.items()]
         lines += [f"    {steps[i][0]}_{kind}(n, 1.0, x{i}_at, x{i}_at, b{i}_at)" for i in now]
+    if kinks:
+        bits = sum({"first": 1, "second": 2}[name] for name in kinks)
+        lines.append(f"    limits_{kind}(codes.ctypes, numbers.ctypes, len(numbers), at, scale, n, "
+                     f"marks_at, y_at, p_at, g_at, h_at, {bits})")
     return "\n".join(lines) + "\n"
+
+
+def _program(formula: Formula, values: Sequence[float]) -> str:
+    """Return the steps of the loss itself as arrays: what `fastloss._limits` reads."""
+    steps = formula.steps
+    codes: list[int] = []
+    numbers: list[float] = []
+    varies: dict[int, bool] = {}
+    moves: dict[int, bool] = {}
+    place: dict[int, int] = {}
+    rounded: dict[int, int] = {}
+
+    def add(op: str, args: Sequence[int], moving: bool = False, value: float = 0.0) -> int:
+        codes.extend((OPERATIONS[op], moving, *args, *[0] * (3 - len(args))))
+        numbers.append(value)
+        return len(numbers) - 1
+
+    for i in sorted(_needed(steps, formula.outputs[:1], ())):
+        op, *args = steps[i]
+        inner = [] if op in LEAVES else args
+        varies[i] = op in ("y", "p") or any(varies[a] for a in inner)
+        moves[i] = op == "p" or any(moves[a] for a in inner)
+        if op == "parameter" and args[0] >= IN_BOUND:
+            op, args = "constant", [values[args[0]]]
+        if varies[i]:       # what does not is rounded once
+            for a in inner:
+                if not varies[a] and a not in rounded:
+                    exact = steps[a][0] in TRUTHS
+                    rounded[a] = place[a] if exact else add("round", [place[a]])
+        if op in ("y", "p", "constant"):
+            place[i] = add(op, [], moves[i], args[0] if args else 0.0)
+        elif op in LEAVES:
+            place[i] = add(op, [int(args[0])])
+        else:
+            place[i] = add(op, [rounded[a] if varies[i] and not varies[a] else place[a]
+                                for a in inner], moves[i])
+    return STEPS.format(codes=codes, numbers=", ".join(map(_literal, numbers)))
 
 
 def _needed(steps: tuple[Step, ...], ends: Iterable[int], known: Collection[int]) -> set[int]:
@@ -140,6 +200,8 @@ def _operation(op: str, names: list[str], kind: str) -> str:
         return f"not {names[0]}"
     if op == "abs":
         return f"abs({names[0]})"
+    if op == "vanishes":
+        return f"abs({names[0]}) < {kind}({TINY[kind]})"
     if op == "select":
         return f"{names[1]} if {names[0]} else {names[2]}"
     if op in ("sign", "direction"):  # 0 and NaN as they are

@@ -80,12 +80,19 @@ def derivatives(v: Node) -> Pair:
     return known[v]
 
 
-def with_derivatives(v: Node, first: Node, second: Node) -> Node:
-    """Return a node whose derivatives are better known than by those of its parts."""
+def with_derivatives(
+    v: Node, first: Node, second: Node, args: list[Node], points: list[Node]
+) -> Node:
+    """Return a node whose derivatives are better known than by those of its parts.
+
+    It is a function of some arguments, which has kinks where one of the points is true.
+    """
     inner = v
     while inner.op == "neg":  # of which a negation is the inside
         inner, first, second = inner.args[0], -first, -second
     inner.graph.derivatives[inner] = first, second
+    inner.graph.whole[inner] = args, points
+    inner.graph.carried[inner] = args
     return v
 
 
@@ -148,31 +155,33 @@ def _of_choice(v: Node) -> Pair:
 
 def _of_root(v: Node) -> Pair:
     x = v.args[0]
-    if x.op == "mul" and x.args[0] is x.args[1]:  # |u|, whose slope at 0 is not 0 / 0
-        return derivatives(absolute(x.args[0]))
-    if x.op == "mul":
-        for k, q in (x.args, x.args[::-1]):
-            if not k.moves and q.op == "mul" and q.args[0] is q.args[1]:  # sqrt(k) |u|
-                (du, ddu), root = derivatives(absolute(q.args[0])), call("sqrt", k)
-                return root * du, root * ddu
+    if known := _square_in(x):     # sqrt(k) |u|, whose curvature is not what two terms leave
+        k, u = known
+        du, ddu = derivatives(absolute(u))
+        root = call("sqrt", k)
+        return root * du, root * ddu
     dx, ddx = derivatives(x)
     first = dx / (2.0 * v)
     # of sqrt(c + k u²), as of Pseudo-Huber: the two terms of the general formula cancel far out
     if x.op == "add":
         for c, q in (x.args, x.args[::-1]):
-            if not c.moves and _is_square_of_straight(q):
+            known = _square_in(q)
+            if not c.moves and known and derivatives(known[1])[1].constant == 0:
                 return first, (c * ddx) / (2.0 * v * x)
     return first, (ddx / 2.0 - first * first) / v
 
 
-def _is_square_of_straight(q: Node) -> bool:
-    if q.op == "mul" and q.args[0] is q.args[1]:
-        return derivatives(q.args[0])[1].constant == 0
-    if q.op == "mul":
-        a, b = q.args
-        return ((not a.moves and _is_square_of_straight(b))
-                or (not b.moves and _is_square_of_straight(a)))
-    return q.op == "div" and not q.args[1].moves and _is_square_of_straight(q.args[0])
+def _square_in(x: Node) -> Pair | None:
+    """Return k and u of k u², where k does not depend on p; None of anything else."""
+    if x.op not in ("mul", "div"):
+        return None
+    a, b = x.args
+    if x.op == "mul" and a is b:
+        return x.graph.node_of(1.0), a
+    if x.op == "mul" and not a.moves:
+        a, b = b, a
+    known = None if b.moves else _square_in(a)
+    return known and (known[0] * b if x.op == "mul" else known[0] / b, known[1])
 
 
 def _of_power(v: Node) -> Pair:

@@ -12,6 +12,7 @@ from typing import Any
 from fastloss.custom._derivatives import NoDerivativeError, derivatives
 from fastloss.custom._functions import compare, number_of
 from fastloss.custom._graph import Graph, Node, both, select
+from fastloss.custom._kinks import kinks
 from fastloss.custom._reader import Reader
 from fastloss.custom._source import refusal, source_of
 
@@ -28,6 +29,9 @@ class Formula:
         Operations, each after its arguments.
     outputs : tuple of int
         The steps that are the loss, its first and its second derivative by p.
+    kinks : tuple of int
+        The steps that say where the first and where the second derivative have to be looked at
+        from both sides; -1 if there is no such point.
     parameters : tuple of str
         Names of the parameters, in the order of their numbers.
     defaults : tuple
@@ -38,6 +42,7 @@ class Formula:
     outputs: tuple[int, int, int]
     parameters: tuple[str, ...]
     defaults: tuple[float | None, ...] = field(compare=False)
+    kinks: tuple[int, int] = (-1, -1)
 
     @property
     def straight(self) -> str:
@@ -69,14 +74,19 @@ def formula_of(function: FunctionType, reserved: frozenset[str]) -> Formula:
         if not value.moves:
             raise refusal(f"the loss does not depend on {names[1]!r}, the prediction",
                           graph.place)
-        outputs = [_keep_nan(each) for each in (value, *derivatives(value))]
+        outputs = [value, *derivatives(value)]
+        marks = kinks(*outputs)
+        outputs[1:] = [_nan_where(value, each) for each in outputs[1:]]
     except NoDerivativeError as error:
         node = error.args[0]
         raise refusal(f"there is no derivative of {node.op}", node.place) from None
     except RecursionError:
         raise refusal("it is nested too deeply", reader.source.place()) from None
-    steps, numbers = _in_order(outputs)
-    return Formula(steps, (numbers[0], numbers[1], numbers[2]), parameters, defaults)
+    some = [each for each in marks if each.op != "truth"]
+    steps, number = _in_order([*outputs, *some])
+    f, g, h = (number[each] for each in outputs)
+    first, second = (number.get(each, -1) for each in marks)
+    return Formula(steps, (f, g, h), parameters, defaults, (first, second))
 
 
 def _arguments(
@@ -117,9 +127,12 @@ def _carried(node: Node, known: dict[Node, frozenset[str]]) -> frozenset[str]:
     """Return which of y and p make a node NaN when they are."""
     if node not in known:
         nothing: frozenset[str] = frozenset()
-        inner = [_carried(a, known) for a in node.args if isinstance(a, Node)]
+        carried = node.graph.carried.get(node)
+        inner = [_carried(a, known) for a in carried or node.args if isinstance(a, Node)]
         if node.op in ("y", "p"):
             known[node] = frozenset(node.op)
+        elif carried:
+            known[node] = nothing.union(*inner)
         elif node.op == "select":
             known[node] = inner[1] & inner[2]
         elif node.op == "pow" or node.is_truth:  # x**0 and 1**x are 1
@@ -129,16 +142,24 @@ def _carried(node: Node, known: dict[Node, frozenset[str]]) -> frozenset[str]:
     return known[node]
 
 
-def _keep_nan(value: Node) -> Node:
-    """Return a value that is NaN where y or p is."""
-    if len(_carried(value, {})) == 2:
-        return value
-    y, p = value.graph.add("y"), value.graph.add("p")
-    return select(both("and", compare("eq", y, y), compare("eq", p, p)), value, y + p)
+def _nan_where(value: Node, derivative: Node) -> Node:
+    """Return a derivative that is NaN where a NaN of y or p makes the value NaN."""
+    known: dict[Node, frozenset[str]] = {}
+    always, kept = _carried(value, known), _carried(derivative, known)
+    y, p = (value.graph.add(name) for name in "yp")
+    numbers = [compare("eq", each, each) for each in (y, p)]
+    good = value.graph.node_of(True)
+    for name, is_number in zip("yp", numbers, strict=True):
+        if name in always and name not in kept:
+            good = both("and", good, is_number)
+    if len(always) < 2:     # it depends on the sample whether the formula drops a NaN
+        has_value = both("or", both("and", *numbers), compare("eq", value, value))
+        good = both("and", good, has_value)
+    return select(good, derivative, y + p)
 
 
-def _in_order(outputs: list[Node]) -> tuple[tuple[Step, ...], list[int]]:
-    """Return the operations that outputs need, arguments first, and the outputs' numbers."""
+def _in_order(outputs: list[Node]) -> tuple[tuple[Step, ...], dict[Node, int]]:
+    """Return the operations that outputs need, arguments first, and their numbers."""
     needed: set[Node] = set()
     todo = list(outputs)
     while todo:
@@ -150,7 +171,7 @@ def _in_order(outputs: list[Node]) -> tuple[tuple[Step, ...], list[int]]:
     number = {node: i for i, node in enumerate(ordered)}
     steps = tuple((node.op, *(number[a] if isinstance(a, Node) else a for a in node.args))
                   for node in ordered)
-    return steps, [number[node] for node in outputs]
+    return steps, number
 
 
 def text_of(function: FunctionType) -> str:

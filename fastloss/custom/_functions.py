@@ -32,17 +32,27 @@ def less(a: Node, b: Node) -> Node:
 
 def maximum(a: Node, b: Node) -> Node:
     """Return the greater number, NaN if one is."""
-    return select(both("or", compare("ge", a, b), _is_nan(a)), a, b)
+    return _with_nan(select(both("or", compare("ge", a, b), _is_nan(a)), a, b), a, b)
 
 
 def minimum(a: Node, b: Node) -> Node:
     """Return the lesser number, NaN if one is."""
-    return select(both("or", compare("le", a, b), _is_nan(a)), a, b)
+    return _with_nan(select(both("or", compare("le", a, b), _is_nan(a)), a, b), a, b)
 
 
 def clip(x: Node, low: Node, high: Node) -> Node:
-    """Return x, or the bound that it is beyond."""
-    return select(compare("lt", x, low), low, select(compare("gt", x, high), high, x))
+    """Return x, or the bound that it is beyond; `high` if that is below `low`."""
+    below, above = (both("or", compare(op, x, bound), _is_nan(bound)) if bound.varies
+                    else compare(op, x, bound) for op, bound in (("lt", low), ("gt", high)))
+    lowest = minimum(low, high) if low.varies or high.varies else less(low, high)
+    return _with_nan(select(above, high, select(below, lowest, x)), x, low, high)
+
+
+def _with_nan(v: Node, *args: Node) -> Node:
+    """Return a choice that is NaN if one of these is."""
+    if v.op == "select":
+        v.graph.carried[v] = list(args)
+    return v
 
 
 def where(condition: Node, a: Node, b: Node) -> Node:
@@ -63,7 +73,7 @@ def number_of(x: Node) -> Node:
 def hypot(a: Node, b: Node) -> Node:
     """Return sqrt(a² + b²), whose squares do not overflow and whose curvature does not cancel."""
     a, b = absolute(a), absolute(b)
-    large, small = greater(a, b), less(a, b)
+    large, small = greater(a, b), select(compare("gt", b, a), a, b)
     nothing = a.graph.node_of(0.0)
     infinite = compare("eq", large, a.graph.node_of(math.inf))
     none = both("or", compare("eq", large, nothing), infinite)
@@ -73,15 +83,19 @@ def hypot(a: Node, b: Node) -> Node:
     first = (a / v) * da + (b / v) * db
     turn = (a / v) * db - (b / v) * da
     second = turn * turn / v + (a / v) * dda + (b / v) * ddb
-    if not any(each.constant for each in (a, b)):
-        at_0 = compare("eq", v, nothing)
-        first, second = select(at_0, nothing, first), select(at_0, nothing, second)
-    return with_derivatives(v, first, second)
+    if any(each.constant for each in (a, b)):
+        return with_derivatives(v, first, second, [a, b], [])
+    at_0 = compare("eq", v, nothing)
+    first, second = select(at_0, nothing, first), select(at_0, nothing, second)
+    return with_derivatives(v, first, second, [a, b], [at_0])
 
 
 def logaddexp(a: Node, b: Node) -> Node:
     """Return ln(e^a + e^b), without overflow."""
-    rest = call("exp", -absolute(a - b))
+    apart = a - b
+    if not any(each.constant is not None and math.isfinite(each.constant) for each in (a, b)):
+        apart = select(compare("eq", a, b), a.graph.node_of(0.0), apart)    # of infinities
+    rest = call("exp", -absolute(apart))
     v = greater(a, b) + call("log1p", rest)
     larger, smaller = 1.0 / (1.0 + rest), rest / (1.0 + rest)
     first = compare("ge", a, b)
@@ -89,7 +103,7 @@ def logaddexp(a: Node, b: Node) -> Node:
     (da, dda), (db, ddb) = derivatives(a), derivatives(b)
     slope = share_a * da + share_b * db
     bend = (larger * smaller) * ((da - db) * (da - db))
-    return with_derivatives(v, slope, bend + (share_a * dda + share_b * ddb))
+    return with_derivatives(v, slope, bend + (share_a * dda + share_b * ddb), [a, b], [])
 
 
 def tanh(x: Node) -> Node:
@@ -99,7 +113,7 @@ def tanh(x: Node) -> Node:
     v = call("sign", x) * (-less / (2.0 + less))
     decay = call("exp", exponent)
     slope = 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
-    return with_derivatives(v, *chained(x, slope, -2.0 * (v * slope)))
+    return with_derivatives(v, *chained(x, slope, -2.0 * (v * slope)), [x], [])
 
 
 def _is_nan(x: Node) -> Node:

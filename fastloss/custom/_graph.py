@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not"})
+TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not", "vanishes"})
 
 # operations on constants, in double; what raises is left to the kernel
 FOLDED: dict[str, Callable[..., Any]] = {
@@ -111,6 +111,11 @@ class Graph:
         self.nodes: list[Node] = []
         self.place: Place | None = None
         self.derivatives: dict[Node, tuple[Node, Node]] = {}
+        # of functions made of operations with kinks that they have not: their arguments, and
+        # where they have kinks of their own
+        self.whole: dict[Node, tuple[list[Node], list[Node]]] = {}
+        # whose NaN makes a node NaN, where its operations do not tell
+        self.carried: dict[Node, list[Node]] = {}
         self._known: dict[tuple[Any, ...], Node] = {}
 
     def add(self, op: str, *args: Any) -> Node:
@@ -269,6 +274,8 @@ def absolute(a: Node) -> Node:
 
 def negation(a: Node) -> Node:
     """Return whether a is false."""
+    if a.op == "truth":
+        return a.graph.node_of(not a.args[0])
     if a.op == "not":
         only: Node = a.args[0]
         return only

@@ -9,6 +9,7 @@ import numba
 import numba.core.cgutils
 from numba.extending import intrinsic
 
+from fastloss import _limits
 from fastloss._level import kernels
 from fastloss.custom._code import TYPES, VECTORS
 
@@ -19,7 +20,9 @@ cgutils: Any = numba.core.cgutils
 
 
 def functions() -> dict[str, Any]:
-    """Return the functions of `VECTORS`, by names that end in the type, for the loops' globals.
+    """Return the functions of `VECTORS`, and limits, by names that end in the type.
+
+    They are globals of the loops.
 
     Loops that were kept on disk find them by the same names, wherever they are in this process.
     """
@@ -32,6 +35,15 @@ def functions() -> dict[str, Any]:
             symbol = f"fastloss_{name}_{kind}"
             llvmlite.binding.add_symbol(symbol, address)
             found[f"{name}_{kind}"] = types.ExternalFunction(symbol, signature)
+    whole, double = types.intp, types.float64
+    for kind, address in zip(TYPES, _limits.ADDRESSES, strict=True):
+        array = types.CPointer(getattr(types, kind))
+        signature = types.void(
+            types.CPointer(types.int32), types.CPointer(double), whole, types.CPointer(double),
+            double, whole, types.CPointer(types.uint8), *[array] * 4, whole)
+        symbol = f"fastloss_limits_{kind}"
+        llvmlite.binding.add_symbol(symbol, address)
+        found[f"limits_{kind}"] = types.ExternalFunction(symbol, signature)
     return found
 
 

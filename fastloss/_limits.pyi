@@ -1,0 +1,2 @@
+OPERATIONS: dict[str, int]
+ADDRESSES: tuple[int, int]

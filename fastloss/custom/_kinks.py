@@ -1,0 +1,136 @@
+"""Where the derivatives of a formula's operations may not be the formula's own.
+
+The derivative of |x| is taken to be 0 at 0, that of a choice to be that of the branch taken, and
+that of a root is 0 / 0 there. What is made of such operations may be smooth all the same: (|x| / 3)².
+Here are the conditions for such points; what the derivatives are is left to `fastloss._limits`,
+which looks at both sides of them.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from fastloss.custom._derivatives import NoDerivativeError, call, derivatives
+from fastloss.custom._graph import Node, absolute, both, negation
+
+
+def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
+    """Return where the first and where the second derivative are to be looked at from both sides.
+
+    Not where one comparison alone changes: there the branch taken is that of one side, and if
+    the other side has the same derivatives, they are right. Nor where only |x| has a kink: what
+    is linear in the slope of |x|, 1 and -1 on the sides, is right with their mean, 0.
+    """
+    graph = value.graph
+    bends: dict[Node, Node] = {}    # by the x of |x|
+    strict: list[Node] = []
+    others: list[Node] = []
+    broken: set[Node] = set()       # what has a kink inside
+    for v in _inside(value):
+        points = graph.whole[v][1] if v in graph.whole else _points(v)
+        inner = graph.whole[v][0] if v in graph.whole else [a for a in v.args if isinstance(a, Node)]
+        deep = any(a in broken for a in inner)
+        if v.op == "abs" and not deep:
+            bends |= {v.args[0]: each for each in points}
+        elif v.op in ("lt", "le") and points:
+            crossing, = points
+            strict.append(crossing)
+            others.extend(_touching(v, crossing))
+        else:
+            others.extend(points)
+        if points or deep:
+            broken.add(v)
+    nothing = graph.node_of(False)
+    crossed = twice = nothing
+    for each in strict:
+        twice = both("or", twice, both("and", crossed, each))
+        crossed = both("or", crossed, each)
+    others.append(twice)
+    others.append(both("and", crossed, _any(list(bends.values()), nothing)))
+    first = _any(others, nothing)
+    if hess.constant is not None:
+        return first, nothing
+    used = set(_inside(hess))
+    bent = [each for x, each in bends.items() if graph.find("direction", x) in used]
+    return first, both("or", first, _any(bent, nothing))
+
+
+def _any(conditions: list[Node], nothing: Node) -> Node:
+    return reduce(lambda a, b: both("or", a, b), dict.fromkeys(conditions), nothing)
+
+
+def _inside(end: Node) -> list[Node]:
+    """Return what a node is made of and depends on p, arguments first."""
+    found: set[Node] = set()
+    todo = [end]
+    while todo:
+        v = todo.pop()
+        if v.moves and v not in found:
+            found.add(v)
+            todo.extend(v.graph.whole[v][0] if v in v.graph.whole else
+                        [a for a in v.args if isinstance(a, Node)])
+    return sorted(found, key=lambda node: node.index)
+
+
+def _points(v: Node) -> list[Node]:
+    """Return where an operation has a kink, or derivatives that are not finite."""
+    args = [a for a in v.args if isinstance(a, Node)]
+    if not args:
+        return []
+    x, zero, one = args[-1], v.graph.node_of(0.0), v.graph.node_of(1.0)
+    match v.op:
+        case "lt" | "le" | "eq" | "ne":
+            return [] if args[0] is args[1] else [_equal(*args)]    # x == x asks for NaN
+        case "abs":
+            return [] if is_positive(x) else [_equal(x, zero)]
+        case "sign":
+            return [_equal(x, zero)]
+        case "floor" | "ceil" | "trunc":
+            return [_equal(x, call("floor", x))]
+        case "sqrt":
+            return [] if is_positive(x) else [call("vanishes", x)]
+        case "pow":
+            return [call("vanishes", args[0])] if args[0].moves and not is_positive(args[0]) else []
+        case "div":
+            return [_equal(x, zero)] if x.moves and not is_positive(x) else []
+        case "asin" | "acos":
+            return [_equal(absolute(x), one)]
+        case "acosh":
+            return [_equal(x, one)]
+    return []
+
+
+def _touching(v: Node, crossing: Node) -> list[Node]:
+    """Return where two sides of a comparison meet without crossing, as far as slopes tell."""
+    a, b = v.args
+    try:
+        slope = derivatives(a)[0] - derivatives(b)[0]
+    except NoDerivativeError:   # none was needed
+        return [crossing]
+    # with a small slope they may be equal by underflow alone, as of squares
+    apart = v.graph.add("lt", v.graph.node_of(1e-8), absolute(slope))
+    return [both("and", crossing, negation(apart))]
+
+
+def _equal(a: Node, b: Node) -> Node:
+    return a.graph.add("eq", a, b)
+
+
+def is_positive(x: Node) -> bool:
+    """Return whether a node is known to be positive, and not by so little that it may round to 0."""
+    if x.op == "add":
+        a, b = x.args
+        return (is_positive(a) and _is_not_negative(b)) or (is_positive(b) and _is_not_negative(a))
+    if x.op == "select":
+        return is_positive(x.args[1]) and is_positive(x.args[2])
+    return x.op == "cosh" or (x.constant is not None and x.constant > 1e-30)
+
+
+def _is_not_negative(x: Node) -> bool:
+    if x.op == "mul":
+        return x.args[0] is x.args[1] or all(map(_is_not_negative, x.args))
+    if x.op in ("add", "div"):
+        return all(map(_is_not_negative, x.args))
+    if x.op == "select":
+        return all(map(_is_not_negative, x.args[1:]))
+    return x.op in ("abs", "sqrt", "exp", "cosh") or (x.constant is not None and x.constant >= 0)
