@@ -75,9 +75,9 @@ def of_files(folder: Path, rows: int) -> Iterator[tuple[str, Calls]]:
     import pyarrow.csv
     import pyarrow.parquet
 
+    from fastloss._columns import Columns
     from fastloss._datafile import DataFile
     from fastloss.eval_file import run
-    from fastloss.stream import Columns
 
     rng = np.random.default_rng(0)
     table = pa.table({
@@ -94,7 +94,7 @@ def of_files(folder: Path, rows: int) -> Iterator[tuple[str, Calls]]:
         names = ("0", "1") if path.suffix == ".npy" else COLUMNS
 
         def evaluate(by: str | None = None, path: Path = path, names: Any = names) -> Any:
-            return run(DataFile(path, Columns(names[0], names[1], by=by)), fl.LogLoss())
+            return run(DataFile(path, Columns(names[0], names[1], by=by)), [fl.LogLoss()])
 
         calls = {**_readers(path), "fastloss": evaluate}
         if path.suffix == ".parquet":

@@ -33,6 +33,7 @@ class Interval(NamedTuple):
     what: str
     open_low: bool = False
     ends_only: bool = False
+    whole: bool = False
 
     def holds(self, values: Array) -> Array:
         """Return which values are finite and in the range."""
@@ -41,7 +42,7 @@ class Interval(NamedTuple):
             return at_an_end
         above = values > self.low if self.open_low else values >= self.low
         held: Array = np.isfinite(values) & above & (values <= self.high)
-        return held
+        return held & (values == np.trunc(values)) if self.whole else held
 
 
 REALS = Interval(-math.inf, math.inf, "finite numbers")
@@ -56,10 +57,45 @@ ABOVE_MINUS_ONE = Interval(-1.0, math.inf, "numbers > -1", open_low=True)
 WEIGHTS = Interval(0.0, math.inf, "weights >= 0")
 
 
+class Outside(NamedTuple):
+    """The values of an argument that are outside its domain."""
+
+    argument: str  # as "y_true"
+    at: tuple[int, ...]  # index of the first
+    value: float
+    told: str  # how many there are, and what is expected
+    cure: str
+
+    def error(self) -> ValueError:
+        """Return the error for a call with these values."""
+        index: Any = self.at[0] if len(self.at) == 1 else self.at
+        return ValueError(f"{self.argument} must hold {self.told} do not, the first at index "
+                          f"{index}: {self.value!r}")
+
+
 def check_values(name: str, array: Array, domain: Interval) -> None:
     """Raise ValueError if some value is not finite or is outside its domain."""
+    found = find_outside(name, array, domain)
+    if found:
+        raise found.error()
+
+
+def find_outside(
+    name: str, array: Array, domain: Interval, ignored: Array | None = None
+) -> Outside | None:
+    """Return the values that are not finite or outside their domain, or None if there are none.
+
+    Rows that are ignored may hold anything.
+    """
+    kept = array if ignored is None else array[~ignored]
+    if kept.size and not (domain.ends_only or (domain.whole and kept.dtype.kind == "f")):
+        # least and largest say enough, and are NaN if there is one
+        with np.errstate(invalid="ignore"):
+            ends = np.array([kept.min(), kept.max()], np.float64)
+        if domain.holds(ends).all():
+            return None
     bad, first, value, start = 0, -1, 0.0, 0
-    blocks = np.nditer(array, ["external_loop", "buffered", "zerosize_ok"], order="C",
+    blocks = np.nditer(kept, ["external_loop", "buffered", "zerosize_ok"], order="C",
                        op_dtypes=[np.dtype(np.float64)], buffersize=8192)
     block: Array
     for block in blocks:  # type: ignore[assignment]
@@ -70,11 +106,38 @@ def check_values(name: str, array: Array, domain: Interval) -> None:
             first, value = start + at, float(block[at])
         bad += count
         start += block.size
-    if bad:
-        where: Any = tuple(int(i) for i in np.unravel_index(first, array.shape))
-        where = where[0] if array.ndim == 1 else where
-        raise ValueError(f"{name} must hold {domain.what}, but {bad} of {array.size} values do "
-                         f"not, the first at index {where}: {value!r}")
+    if not bad:
+        return None
+    index = tuple(int(i) for i in np.unravel_index(first, kept.shape))
+    if ignored is not None:
+        index = (int(np.flatnonzero(~ignored)[index[0]]), *index[1:])
+    return Outside(name, index, value, f"{domain.what}, but {bad} of {kept.size} values",
+                   _cure(kept, domain))
+
+
+LABEL_CURES = {  # what makes common labels those between the low and high end of a domain
+    (0.0, 1.0): {(-1.0, 1.0): "(y + 1) / 2", (1.0, 2.0): "y - 1", (0.0, 255.0): "y / 255"},
+    (-1.0, 1.0): {(0.0, 1.0): "2 y - 1", (1.0, 2.0): "2 y - 3"},
+}
+
+
+def _cure(array: Array, domain: Interval) -> str:
+    """Return what makes values of a common kind those of a domain, or nothing."""
+    ends, are_labels = (domain.low, domain.high), "labels" in domain.what
+    found = np.unique(array).astype(np.float64).tolist()
+    if are_labels:
+        for pair, cure in LABEL_CURES[ends].items():
+            if set(found) <= set(pair):
+                return f"; labels {pair[0]:g} and {pair[1]:g} become {ends[0]:g} and {ends[1]:g} " \
+                       f"by {cure}"
+    if domain.whole and found[0] == 1 and found[-1] == domain.high + 1:
+        return f"; labels from 1 to {found[-1]:g} become class numbers by y - 1"
+    if ends == (0.0, 1.0) and not domain.whole and found[0] >= 0 and found[-1] <= 100:
+        if are_labels and all(map(float.is_integer, found)):
+            return "; more than two classes are for CrossEntropyLoss"
+        if found[-1] > 2:
+            return "; per cent must be divided by 100"
+    return ""
 
 
 # ---- the losses -------------------------------------------------------------------------
@@ -277,12 +340,18 @@ class Loss(Parametrised):
             If a value is not finite, a label, probability or distance is out of its range, or a
             weight is negative; with the count, and the index and value of the first.
         """
+        found = self._outside(y_true, y_pred, sample_weight)
+        if found:
+            raise found.error()
+
+    def _outside(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Outside | None:
+        """Return what `check` raises an error for."""
         y, p, w = _call.read_inputs(y_true, y_pred, sample_weight)
         targets, predictions = self._domains()
-        check_values("y_true", y, targets)
-        check_values("y_pred", p, predictions)
-        if w is not None:
-            check_values("sample_weight", w, WEIGHTS)
+        return (find_outside("y_true", y, targets) or find_outside("y_pred", p, predictions)
+                or (None if w is None else find_outside("sample_weight", w, WEIGHTS)))
 
 
 def _add(a: float, a_error: float, b: float, b_error: float) -> tuple[float, float]:

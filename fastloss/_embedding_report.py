@@ -80,9 +80,9 @@ def print_table(outcome: Outcome) -> None:
 
 
 def write_json(
-    outcome: Outcome, path: Path, *, seed: int, quick: bool
+    outcome: Outcome, path: Path | None, *, seed: int, quick: bool
 ) -> None:
-    """Write all numbers to a file."""
+    """Write all numbers to a file or, for None, to the standard output."""
     _output.write_record(
         path, seed=seed, quick=quick, dimensions=DIMENSIONS,
         train_images=outcome.n_train, held_out_images=len(outcome.digits), epochs=outcome.epochs,

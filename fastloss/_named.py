@@ -6,6 +6,7 @@ import ast
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import fastloss
@@ -25,21 +26,43 @@ def losses() -> dict[str, type[Parametrised]]:
             if isinstance(kind, type) and issubclass(kind, Parametrised) and kind is not Loss}
 
 
-def loss_of(name: str, parameters: Sequence[str] = ()) -> Loss:
-    """Return a loss by its name and parameters as text.
+def losses_of(names: Sequence[str], parameters: Sequence[str] = ()) -> list[Loss]:
+    """Return losses by their names and parameters as text.
 
     Parameters
     ----------
-    name : str
+    names : sequence of str
         As "log_loss", "log" or "LogLoss".
     parameters : sequence of str
-        As "margin=0.5", "form=linear" or "labels=(-1, 1)".
+        As "margin=0.5", "form=linear" or "labels=(-1, 1)"; each for those losses that have it.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such loss or parameter, or the loss refuses a value.
+        If there is no such loss, none has a parameter, or a loss refuses a value.
     """
+    kinds = [_kind(name) for name in names]
+    values: dict[str, Any] = {}
+    for text in parameters:
+        parameter, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"a parameter must be given as NAME=VALUE, got {text!r}")
+        if parameter in values:
+            raise ValueError(f"parameter {parameter!r} is given twice")
+        try:
+            values[parameter] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            values[parameter] = value
+    own = [{each.name for each in fields(kind)} for kind in kinds]  # type: ignore[arg-type]
+    nobodys = values.keys() - set().union(*own)
+    # which `replace` refuses, as it does for one loss
+    return [kind().replace(**{name: values[name] for name in values
+                              if name in has or name in nobodys})
+            for kind, has in zip(kinds, own, strict=True)]
+
+
+def _kind(name: str) -> type[Loss]:
+    """Return the class of a loss."""
     known = losses()
     key = snake_case(name).replace("-", "_")
     key = key if key in known else f"{key}_loss"
@@ -53,15 +76,4 @@ def loss_of(name: str, parameters: Sequence[str] = ()) -> Loss:
     if not issubclass(kind, Loss):
         raise ValueError(f"{kind.__name__} compares rows of embeddings; only losses of a "
                          "prediction and its target can be taken here")
-    values: dict[str, Any] = {}
-    for text in parameters:
-        parameter, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"a parameter must be given as NAME=VALUE, got {text!r}")
-        if parameter in values:
-            raise ValueError(f"parameter {parameter!r} is given twice")
-        try:
-            values[parameter] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            values[parameter] = value
-    return kind().replace(**values)
+    return kind

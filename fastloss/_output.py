@@ -97,8 +97,13 @@ def print_table(
     print("", *notes, "", sep="\n")
 
 
-def write_record(path: Path, *, packages: Sequence[str] = PACKAGES, **numbers: Any) -> None:
-    """Write numbers to a file as JSON, and how they were computed; all of it, or nothing."""
+def write_record(
+    path: Path | None, *, packages: Sequence[str] = PACKAGES, **numbers: Any
+) -> None:
+    """Write numbers to a file as JSON, and how they were computed; all of it, or nothing.
+
+    None is the standard output.
+    """
     record = {
         "versions": {
             "fastloss": fastloss.__version__,
@@ -110,6 +115,9 @@ def write_record(path: Path, *, packages: Sequence[str] = PACKAGES, **numbers: A
         **numbers,
     }
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    if path is None:
+        print(text, end="")
+        return
     if path.exists() and not path.is_file():  # a pipe or device takes no other file's place
         path.write_text(text, encoding="utf-8")
         return

@@ -88,9 +88,9 @@ def print_table(results: Sequence[Result]) -> None:
 
 
 def write_json(
-    results: Sequence[Result], path: Path, *, seed: int, quick: bool
+    results: Sequence[Result], path: Path | None, *, seed: int, quick: bool
 ) -> None:
-    """Write all numbers to a file."""
+    """Write all numbers to a file or, for None, to the standard output."""
     _output.write_record(path, seed=seed, quick=quick, results=[
         {
             "data": result.model.data,

@@ -20,6 +20,8 @@ MISSING = (
 )
 EVAL_EXTRAS = ("pyarrow", "rich")
 EVAL_MISSING = 'fastloss eval needs pyarrow and rich: pip install "fastloss[eval]"'
+ROWS = "rows are counted from 0"
+STDOUT = Path("-")  # as an object: a path "./-" is a file
 MAX_SEED = 2**32 - 1  # scikit-learn's largest random_state
 
 
@@ -114,9 +116,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         help="a loss of the predictions in a file of any size, overall and by group",
         description="Compute a loss of the predictions in a file, in batches: memory does not "
         "grow with the file. Print its value, the number of rows and the sum of their weights, "
-        "overall and by group.",
-        epilog="example:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
-        "--by country\n",
+        "overall and by group. Missing numbers are errors; missing groups are one group. Values "
+        "that the loss is not meant for, as labels 1 and 2, per cent or nan, are errors, too, "
+        f"unless --no-check is given. Errors name the row: {ROWS}, a header is none.",
+        epilog="examples:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
+        "--by country\n  zcat scores.csv.gz | fastloss eval - --loss log --loss squared "
+        "--by country --by year --json -\n",
         **settings,
     )
     _add_eval_options(evaluate)
@@ -138,21 +143,28 @@ def _add_options(parser: argparse.ArgumentParser, picture: str, quick: str) -> N
 
 
 def _add_eval_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="DATA",
-                        help="the file: .parquet, .pq, .csv, .tsv, .arrow, .arrows, .ipc or "
-                        ".feather, all with named columns; or .npy with a structured array, whose "
-                        "fields are columns, or a matrix, whose columns are named 0, 1, ...")
-    parser.add_argument("--loss", required=True, metavar="NAME",
-                        help="as log, log_loss or LogLoss: a pointwise loss or cross_entropy")
+    parser.add_argument("data", metavar="DATA",
+                        help="the file: .parquet, .pq, .csv, .tsv, .csv.gz, .tsv.gz, .arrow, "
+                        ".arrows, .ipc or .feather, all with named columns; or .npy with a "
+                        "structured array, whose fields are columns, or a matrix, whose columns "
+                        "are named 0, 1, ...; or - for the standard input, of any of these")
+    parser.add_argument("--loss", required=True, action="append", metavar="NAME",
+                        help="as log, log_loss or LogLoss: a pointwise loss or cross_entropy; may "
+                        "be given for several, of which the file is read once")
     parser.add_argument("--y-true", default="y_true", metavar="COLUMN",
                         help="what was to be predicted (default: y_true)")
     parser.add_argument("--y-pred", action="append", metavar="COLUMN",
                         help="the predictions (default: y_pred); for cross_entropy a column of "
                         "lists, or one column for each class, each with this option")
     parser.add_argument("--weight", metavar="COLUMN", help="weights of the rows")
-    parser.add_argument("--by", metavar="COLUMN", help="groups of the rows")
+    parser.add_argument("--by", action="append", metavar="COLUMN",
+                        help="groups of the rows; may be given for several, whose values together "
+                        "are the group")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE",
-                        help="a parameter of the loss; may be given for several")
+                        help="a parameter of the loss, or of each that has it; may be given for "
+                        "several")
+    parser.add_argument("--no-check", dest="check", action="store_false",
+                        help="compute also with values that the loss is not meant for")
     _add_common_options(parser)
 
 
@@ -160,8 +172,10 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_whole(1, None), default=None, metavar="N",
                         help="largest number of threads of the losses; results do not depend on "
                         "it (default: what fastloss info says)")
-    parser.add_argument("--json", type=Path, default=None, metavar="FILE",
-                        help="write all numbers to this file, too")
+    parser.add_argument("--json", type=lambda text: STDOUT if text == "-" else Path(text),
+                        default=None, metavar="FILE",
+                        help="write all numbers to this file, too; or, for -, to the standard "
+                        "output in place of the table")
 
 
 def _whole(low: int, high: int | None) -> Callable[[str], int]:
@@ -207,7 +221,7 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     if json is not None and os.path.realpath(json) == os.path.realpath(output):
         parser.error(f"arguments --output and --json name the same file: {str(json)!r}")
     for option, path in (("--output", output), ("--json", json)):
-        if path is not None:
+        if path is not None and path is not STDOUT:
             reason = _why_not_writable(path)
             if reason:
                 parser.error(f"argument {option}: cannot write {str(path)!r}: {reason}")
@@ -217,20 +231,24 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         results = command.run(**options, progress=advance)
     try:
         report.write_picture(results, output)
-        if json is not None:
+        if json is not None and json is not STDOUT:
             report.write_json(results, json, **options)
     except OSError as error:  # a full disk, say
         print(f"fastloss {arguments.command}: {error}", file=sys.stderr)
         return 1
+    if json is STDOUT:
+        return _hand_over(lambda: report.write_json(results, None, **options), None)
     return _hand_over(lambda: report.print_table(results), json, f"picture: {output}")
 
 
 def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """Compute a loss of the predictions in a file."""
+    """Compute losses of the predictions in a file."""
     try:
         from fastloss import _named, _output, eval_file
-        from fastloss._datafile import DataError, DataFile
-        from fastloss.stream import Columns
+        from fastloss._columns import Columns
+        from fastloss._datafile import DataFile
+        from fastloss._formats import DataError
+        from fastloss.stream import DomainError
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EVAL_EXTRAS:
             raise
@@ -238,16 +256,16 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         return 2
 
     path, json = arguments.data, arguments.json
-    scores = arguments.y_pred or ["y_pred"]
+    scores, by = arguments.y_pred or ["y_pred"], arguments.by
     columns = Columns(arguments.y_true, scores[0] if len(scores) == 1 else scores,
-                                arguments.weight, arguments.by)
+                      arguments.weight, by[0] if by and len(by) == 1 else by)
     try:
-        loss = _named.loss_of(arguments.loss, arguments.param)
-        if loss.reduction == "none":
+        losses = _named.losses_of(arguments.loss, arguments.param)
+        if losses[0].reduction == "none":
             raise ValueError("reduction='none' has no value")
     except (TypeError, ValueError, OverflowError) as error:
         parser.error(f"arguments --loss, --param: {error}")
-    if json is not None:
+    if json is not None and json is not STDOUT:
         reason = _why_not_writable(json)
         if reason:
             parser.error(f"argument --json: cannot write {str(json)!r}: {reason}")
@@ -258,14 +276,21 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     except DataError as error:
         parser.error(f"argument DATA: {error}")
     try:
-        with _output.progress() as advance:
-            found = eval_file.run(data, loss, progress=advance)
-        if json is not None:
-            eval_file.write_json(found, json, data)
+        with data, _output.progress() as advance:
+            found = eval_file.run(data, losses, check=arguments.check, progress=advance)
     except (OSError, TypeError, ValueError) as error:
-        print(f"fastloss eval: {error}", file=sys.stderr)
+        more = "; --no-check leaves out this check" if isinstance(error, DomainError) else ""
+        print(f"fastloss eval: {error} ({ROWS}{more})", file=sys.stderr)
         return 1
-    return _hand_over(lambda: eval_file.print_table(found, columns), json)
+    if json is STDOUT:
+        return _hand_over(lambda: eval_file.write_json(found, None, data), None)
+    if json is not None:
+        try:
+            eval_file.write_json(found, json, data)
+        except OSError as error:
+            print(f"fastloss eval: {error}", file=sys.stderr)
+            return 1
+    return _hand_over(lambda: eval_file.print_tables(found, columns), json)
 
 
 def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) -> int:

@@ -17,8 +17,9 @@ from fastloss._base import (
     WEIGHTS,
     Interval,
     Loss,
+    Outside,
     Reduction,
-    check_values,
+    find_outside,
 )
 from fastloss._parameters import either, flag, number, parameter, shared
 from fastloss._values import array_of, check_unmasked
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
 TARGETS = Interval(0.0, math.inf, "targets >= 0")
+
+
+def classes(number: int) -> Interval:
+    """Return what class numbers are meant to be."""
+    return Interval(0.0, number - 1.0, f"class numbers from 0 to {number - 1} of the {number} "
+                    "columns of y_pred", whole=True)
 
 
 def class_number(name: str, value: Any) -> int | None:
@@ -134,31 +141,19 @@ class CrossEntropyLoss(RowLoss):
         return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
                                self.class_weight, clip, self.reduction)  # type: ignore[arg-type]
 
-    def check(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
-        """Raise if the data are not what the loss is meant for.
-
-        For debugging: the other methods take any number but a class that does not exist.
-
-        Parameters
-        ----------
-        y_true, y_pred, sample_weight
-            See `value`.
-
-        Raises
-        ------
-        ValueError
-            If a value is not finite, a class number or probability is out of its range, or a target
-            or weight is negative; with the index and value of the first.
-        """
+    def _outside(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Outside | None:
         y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
-        if y.ndim == 2:
-            check_values("y_true", y, TARGETS)
-        check_values("y_pred", p, REALS if self.from_logits else PROBABILITIES)
-        if w is not None:
-            check_values("sample_weight", w, WEIGHTS)
-        self.value(y_true, y_pred, sample_weight)
+        self.value(y[:0], p[:0])  # whether each class has a weight
+        ignored = None
+        if y.ndim == 1 and self.ignore_index is not None:
+            ignored = y == self.ignore_index
+        targets = TARGETS if y.ndim == 2 else classes(p.shape[1])
+        predictions = REALS if self.from_logits else PROBABILITIES
+        return (find_outside("y_true", y, targets, ignored)
+                or find_outside("y_pred", p, predictions, ignored)
+                or (None if w is None else find_outside("sample_weight", w, WEIGHTS, ignored)))
 
 
 def cross_entropy_loss(

@@ -157,7 +157,8 @@ def test_values_that_json_lacks(run, folder, tmp_path):
                       "day": pa.array([1, 2], pa.date32())})
     parquet.write_table(table, folder / "nan.parquet")
     out = tmp_path / "out.json"
-    assert run("nan.parquet", "--loss", "absolute", "--by", "day", "--json", out)[0] == 0
+    assert run("nan.parquet", "--loss", "absolute", "--by", "day", "--no-check", "--json",
+               out)[0] == 0
     record = json.loads(out.read_text())
     assert record["overall"] == {"value": "nan", "count": 2, "weight": 2.0}
     assert record["groups"][0] == {"group": "1970-01-02", "value": 0.5, "count": 1, "weight": 1.0}
@@ -168,7 +169,7 @@ def test_values_that_json_lacks(run, folder, tmp_path):
 
 def test_text_of_numbers(run, folder):
     (folder / "b.csv").write_text('\ufeff"y_true","y_pred",team\ntrue,0.25,07\nfalse,nan,7\n')
-    status, text, _ = run("b.csv", "--loss", "absolute", "--by", "team")
+    status, text, _ = run("b.csv", "--loss", "absolute", "--by", "team", "--no-check")
     assert status == 0
     rows = [line.split() for line in text.splitlines() if "  1" in line]
     assert rows == [["team", "=", "07", "0.75", "1", "1"], ["team", "=", "7", "nan", "1", "1"]]
@@ -200,9 +201,9 @@ def test_missing_is_no_number_but_a_group(run, folder):
         ["NA", "2", "2"], ["null", "1", "1"]]
     for empty in ("", '""'):
         (folder / "land.csv").write_text(f"y,p,land\n1,1,a\n1,3,{empty}\n")
-        status, printed, errors = run("land.csv", *SQUARED, "--by", "land")
-        assert (status, printed) == (1, "")
-        assert "land.csv, row 1: column 'land' is null, which is no group" in errors
+        status, text, errors = run("land.csv", *SQUARED, "--by", "land")
+        assert (status, errors) == (0, "")
+        assert text.splitlines()[5].split() == ["land", "is", "null", "4", "1", "1"]
 
 
 # ---- what is refused ------------------------------------------------------------------------
@@ -295,11 +296,15 @@ def test_nulls_and_labels_name_their_place(run, folder, suffix):
     assert (status, printed) == (1, "")
     assert errors == (f"fastloss eval: {path.name}, row 160005 {where[suffix]}: column 'null' is "
                       f"null, as it is in 2 of {68_928 if suffix == 'parquet' else 60_000} rows "
-                      "here; a null is no number\n")
-    errors = run(path.name, "--loss", "log", "--by", "team", *out)[2]
-    assert f"{path.name}, row 199999 {where[suffix]}: column 'team' is null" in errors
+                      "here; a null is no number: leave those rows out, or fill them (rows are "
+                      "counted from 0)\n")
+    errors = run(path.name, "--loss", "log", *out)[2]
+    assert f"{path.name}, row 160005 {where[suffix]}: column 'y_true' is 7.0; it must" in errors
     scores = ["--y-pred", "y_pred", "--y-pred", "z"]
     status, printed, errors = run(path.name, "--loss", "cross_entropy", *scores, *out)
+    assert (status, printed) == (1, "")
+    assert f"row 160005 {where[suffix]}: column 'y_true' is 7.0; it must hold class" in errors
+    status, printed, errors = run(path.name, "--loss", "cross_entropy", *scores, "--no-check", *out)
     assert (status, printed) == (1, "")
     start = 131_072 if suffix == "parquet" else 140_000
     assert errors.startswith(f"fastloss eval: {path.name}, rows {start} to 199999 ")
@@ -530,10 +535,10 @@ def test_names_of_losses():
     assert {"log_loss", "kl_divergence_loss", "cross_entropy_loss", "quality_loss"} <= set(known)
     assert all(getattr(fl, kind.__name__) is kind for kind in known.values())
     for name in ("log", "log_loss", "LogLoss", "log-loss"):
-        assert _named.loss_of(name) == fl.LogLoss()
-    assert _named.loss_of("contrastive", ["margin=0.5", "form=linear"]) == fl.ContrastiveLoss(
-        margin=0.5, form="linear")
-    assert _named.loss_of("hinge", ["labels=(-1, 1)"]) == fl.HingeLoss(labels=(-1, 1))
+        assert _named.losses_of([name]) == [fl.LogLoss()]
+    assert _named.losses_of(["contrastive"], ["margin=0.5", "form=linear"]) == [
+        fl.ContrastiveLoss(margin=0.5, form="linear")]
+    assert _named.losses_of(["hinge"], ["labels=(-1, 1)"]) == [fl.HingeLoss(labels=(-1, 1))]
 
 
 # ---- memory -----------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def test_parameters_make_the_loss():
 def test_check():
     loss = fl.CrossEntropyLoss()
     loss.check([0, 1], [[1.0, -2.0]] * 2, [1, 2])
-    for y, z, w, match in [([0, 2], [[0.0, 1.0]] * 2, None, "y_true .* row 1 has 2"),
+    for y, z, w, match in [([0, 2], [[0.0, 1.0]] * 2, None, "y_true .* first at index 1: 2.0"),
                            ([0, 1], [[0.0, np.inf]] * 2, None, "y_pred must hold finite"),
                            ([[1, -1]], [[0.0, 1.0]], None, "y_true must hold targets"),
                            ([0], [[0.0, 1.0]], [-1], "sample_weight must hold weights")]:
