@@ -23,7 +23,8 @@ def replay(check, seed, case):
     try:
         check(np.random.default_rng([seed, case]))
     except Exception as error:
-        raise AssertionError(f"seed {seed}, case {case}: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise AssertionError(f"seed {seed}, case {case}: {what}") from error
 
 
 # ---- sizes and shapes --------------------------------------------------------------------------
