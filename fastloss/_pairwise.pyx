@@ -17,7 +17,7 @@ from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD,
                             Operand, Runner, Sums)
 from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, TOGETHER_ROWS,
                                 PairJob, PairRunner)
-from fastloss._threads cimport team_size
+from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._level import kernels
 
@@ -160,6 +160,8 @@ cdef class PairKernel:
         cdef cnp.ndarray a
         cdef cnp.ndarray y = None
         cdef cnp.ndarray w = None
+        # all that may run code of others comes before arrays are looked at
+        cdef int wanted = wanted_threads(n_threads)
         cdef list found = read_rows(self.names, rows)
         cdef list inputs = list(zip(self.names, found))
         cdef list outputs = []
@@ -173,7 +175,7 @@ cdef class PairKernel:
         job.vectors.single = True
         for k in range(count):
             job.vectors.single = job.vectors.single and is_single(<cnp.ndarray>found[k])
-        job.vectors.n_threads = team_size(n_threads, cnp.PyArray_SIZE(first) * (count - 1))
+        job.vectors.n_threads = team_size(wanted, cnp.PyArray_SIZE(first) * (count - 1))
         out_f, out_g = self.unpack(out, gradient)
         prefix = "out[1]" if self.each else "out"
         if each:
