@@ -7,12 +7,12 @@ contiguous in the computation's type.
 """
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport NAN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastloss._arrays cimport (check_dtype, check_overlap, describe, identical, overlaps_itself,
                                read, same_shape, shape, type_of)
+from fastloss._call cimport quotient
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD, Bound, Job,
                             Operand, Runner, Sums)
 from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, TOGETHER_ROWS,
@@ -155,6 +155,7 @@ cdef class PairKernel:
         cdef Sums sums
         cdef int k, i, count = len(self.names)
         cdef bint staged = False
+        cdef int failed = 0
         cdef char *block = NULL
         cdef Py_ssize_t threads
         cdef cnp.ndarray a
@@ -232,8 +233,10 @@ cdef class PairKernel:
                 job.vectors.outputs = VALUE
                 job.vectors.want_sum = True
                 with nogil:
-                    run(&job.vectors, &sums)
-            job.vectors.scale = 1 / sums.weight.high if sums.weight.high != 0 else NAN
+                    failed = run(&job.vectors, &sums)
+                if failed:
+                    raise MemoryError
+            job.vectors.scale = quotient(1, sums.weight.high)
         job.vectors.loss = &self.bound
         job.vectors.outputs = VALUE_GRAD if gradient else VALUE
         job.vectors.want_sum = not each
@@ -255,8 +258,10 @@ cdef class PairKernel:
                 raise MemoryError
             job.scratch = block + LINE - <size_t>block % LINE
         with nogil:
-            run_pairs(&job, &sums)
+            failed = run_pairs(&job, &sums)
         free(block)
+        if failed:
+            raise MemoryError
         if w is None:
             sums.weight.high = job.vectors.size
             sums.weight.low = 0
@@ -282,4 +287,4 @@ cdef class PairKernel:
 
     cdef double reduced(self, tuple result):
         cdef double divisor = result[1] if self.mean else 1
-        return result[0] / divisor if divisor != 0 else NAN
+        return quotient(result[0], divisor)
