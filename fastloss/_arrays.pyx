@@ -5,12 +5,15 @@ import numpy as np
 cimport numpy as cnp
 from cpython.ref cimport PyObject
 
-from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16,
-                            UINT32, UINT64, UNSUPPORTED, ElementType, Operand)
+from fastloss._job cimport (BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, MAX_DIMS,
+                            UINT8, UINT16, UINT32, UINT64, UNSUPPORTED, ElementType, Operand)
 
 from fastloss._values import array_of, is_masked
 
 cnp.import_array()
+
+cdef enum:
+    MOST_WORK = 1_000_000      # to find out whether memory is shared; if it is not enough, it is
 
 cdef object shares_memory = np.shares_memory
 cdef object TooHardError = np.exceptions.TooHardError
@@ -23,7 +26,7 @@ def _fill_element_types():
     for number in range(32):
         element_types[number] = UNSUPPORTED
     for letter, element_type in (
-        ("?", UINT8), ("B", UINT8), ("b", INT8), ("e", FLOAT16), ("f", FLOAT32), ("d", FLOAT64),
+        ("?", BOOL), ("B", UINT8), ("b", INT8), ("e", FLOAT16), ("f", FLOAT32), ("d", FLOAT64),
     ):
         element_types[np.dtype(letter).num] = element_type
     unsigned = {2: UINT16, 4: UINT32, 8: UINT64}
@@ -110,17 +113,58 @@ cdef cnp.ndarray output(object out, str name, cnp.ndarray p, int ndim, bint sing
 
 
 cdef bint overlaps_itself(cnp.ndarray a):
-    """Whether elements may share memory. Dimensions by rising stride must clear what is inside."""
-    cdef Py_ssize_t extent, d, reach = cnp.PyArray_ITEMSIZE(a)
+    """Whether elements share memory. Most strides show that none do, the others are searched."""
+    cdef Py_ssize_t d, k, reach = cnp.PyArray_ITEMSIZE(a), work = MOST_WORK
+    cdef Py_ssize_t strides[MAX_DIMS]
+    cdef Py_ssize_t lengths[MAX_DIMS]
+    cdef bint apart = True
     if cnp.PyArray_ISCONTIGUOUS(a) or cnp.PyArray_SIZE(a) <= 1:
         return False
+    k = 0
+    # by rising stride, each dimension has to clear what is inside
     for stride, length in sorted([(abs(cnp.PyArray_STRIDE(a, d)), cnp.PyArray_DIM(a, d))
                                   for d in range(cnp.PyArray_NDIM(a))
                                   if cnp.PyArray_DIM(a, d) > 1]):
-        if stride < reach:
+        if stride == 0:
             return True
+        apart = apart and stride >= reach
+        strides[k], lengths[k] = stride, length
         reach += stride * (length - 1)
-    return False
+        k += 1
+    return not apart and meet(strides, lengths, k, 0, cnp.PyArray_ITEMSIZE(a), False, &work) != 0
+
+
+cdef int meet(const Py_ssize_t *strides, const Py_ssize_t *lengths, Py_ssize_t n,
+              Py_ssize_t distance, Py_ssize_t itemsize, bint differ, Py_ssize_t *work) noexcept:
+    """Whether two elements may be less than an item apart; -1 if that takes too long to say.
+
+    They are `distance` apart already, by steps along dimensions beyond the first n, of which some
+    are not 0 if they `differ`. What is left is steps along the n, of rising strides.
+    """
+    cdef Py_ssize_t d, first, last, step, inside = itemsize - 1
+    cdef int found
+    work[0] -= 1
+    if work[0] < 0:
+        return -1
+    if n == 0:
+        return differ and abs(distance) < itemsize
+    for d in range(n - 1):
+        inside += strides[d] * (lengths[d] - 1)
+    # steps after which the dimensions inside can still bring the elements together
+    step = strides[n - 1]
+    last = min(lengths[n - 1] - 1, floor_quotient(inside - distance, step))
+    first = max(1 - lengths[n - 1], -floor_quotient(inside + distance, step))
+    if not differ:
+        first = max(first, <Py_ssize_t>0)       # the other sign is the same pair
+    for d in range(first, last + 1):
+        found = meet(strides, lengths, n - 1, distance + d * step, itemsize, differ or d != 0, work)
+        if found:
+            return found
+    return 0
+
+
+cdef Py_ssize_t floor_quotient(Py_ssize_t a, Py_ssize_t b) noexcept:
+    return a // b if a >= 0 else -((b - 1 - a) // b)
 
 
 cdef void extent(cnp.ndarray a, Py_ssize_t *low, Py_ssize_t *high) noexcept:
@@ -158,11 +202,16 @@ cdef bint identical(cnp.ndarray a, cnp.ndarray b) noexcept:
     return True
 
 
+cdef object plain(cnp.ndarray a):
+    """Its memory as an array of no subclass, which may do what it likes in NumPy's functions."""
+    return a if cnp.PyArray_CheckExact(a) else np.ndarray.view(a, np.ndarray)
+
+
 cdef int check_overlap(cnp.ndarray out, str out_name, cnp.ndarray a, str name) except -1:
     if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(out) == 0 or not may_overlap(out, a):
         return 0
     try:
-        if not shares_memory(out, a, max_work=1_000_000):
+        if not shares_memory(plain(out), plain(a), max_work=MOST_WORK):
             return 0
     except TooHardError:
         pass

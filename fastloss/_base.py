@@ -174,10 +174,11 @@ class Loss(Parametrised):
         return _call.Kernel(*self._kernel_parameters(), self.reduction)
 
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *,
+        out: Array | None = None, n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return _call.value(self._kernel, y_true, y_pred, sample_weight, None, None)
+        return _call.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def value(
         self,

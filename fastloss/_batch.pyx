@@ -19,7 +19,7 @@ from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HA
                             TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
                             TripletJob, TripletRunner)
 from fastloss._math cimport real
-from fastloss._threads cimport team_size
+from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._level import kernels
 
@@ -159,6 +159,7 @@ cdef class Pairs:
         cdef Rows rows
         cdef Py_ssize_t i, k, count = 0, block = 0
         cdef double *totals
+        cdef int wanted = wanted_threads(n_threads)
         self.symmetric = others is None
         self.distance = distance
         self.a = Rows(x, labels, normalize, distance)
@@ -167,7 +168,7 @@ cdef class Pairs:
         self.dim = self.a.dim
         self.width = self.a.width
         self.n_threads = team_size(
-            n_threads, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
+            wanted, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
         # no more than there may be work for at a time
         count = padded(max(self.a.n, self.b.n, <Py_ssize_t>1)) // MOST
         self.n_threads = <int>min(<Py_ssize_t>self.n_threads, count)

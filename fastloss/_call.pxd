@@ -12,3 +12,5 @@ cdef class Kernel:
                         bint per_element, object out_f, object out_g, object out_h,
                         object n_threads, tuple names, object scale,
                         bint errors)
+
+cdef double quotient(double a, double b) noexcept nogil

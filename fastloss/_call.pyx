@@ -16,7 +16,8 @@ from fastloss._arrays cimport (check_dtype, check_shape, describe, output, read,
                                type_of)
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
                             Job, Map32, Map64, N_OUTPUTS, Operand, Runner, Sums)
-from fastloss._threads cimport team_size
+from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._level import kernels
 
@@ -40,6 +41,24 @@ cpdef tuple read_inputs(object y_true, object y_pred, object sample_weight):
     if w is not None:
         check_shape(w, "sample_weight", p)
     return y, p, w
+
+
+cdef double quotient(double a, double b) noexcept nogil:
+    """a / b, NaN by 0, whatever becomes of denormal numbers where the caller computes."""
+    cdef Mode before = enter_default_mode()
+    cdef double result = a / b if b != 0 else NAN
+    leave_default_mode(before)
+    return result
+
+
+cdef int run_job(const Job *job, Sums *sums) except -1:
+    """Run the kernels without the GIL."""
+    cdef int failed
+    with nogil:
+        failed = run(job, sums)
+    if failed:
+        raise MemoryError
+    return 0
 
 
 cdef void lay_out(Job *job, PyObject **arrays, Operand **operands, int count, bint fortran):
@@ -104,8 +123,8 @@ cdef class Kernel:
         self.reduction = REDUCTIONS[reduction]
 
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
-                            bint per_element, object out_f, object out_g, object out_h,
-                            object n_threads, tuple names, object scale, bint errors):
+                        bint per_element, object out_f, object out_g, object out_h,
+                        object n_threads, tuple names, object scale, bint errors):
         """Sums of loss and weight, and the arrays of loss, gradient and hessian that are wanted.
 
         `names` are what the user calls out_f, out_g and out_h; `scale` is that of the gradient, if
@@ -122,8 +141,10 @@ cdef class Kernel:
         cdef object h = None
 
         cdef cnp.ndarray y, p, w
+        # all that may run code of others comes before arrays are looked at
+        cdef int wanted = wanted_threads(n_threads)
         y, p, w = read_inputs(y_true, y_pred, sample_weight)
-        job.n_threads = team_size(n_threads, cnp.PyArray_SIZE(p))
+        job.n_threads = team_size(wanted, cnp.PyArray_SIZE(p))
         job.single = type_of(p) == FLOAT16 or type_of(p) == FLOAT32
         fortran = (cnp.PyArray_NDIM(p) > 1 and not cnp.PyArray_IS_C_CONTIGUOUS(p)
                    and cnp.PyArray_IS_F_CONTIGUOUS(p))
@@ -162,11 +183,10 @@ cdef class Kernel:
                 job.loss = NULL
                 job.outputs = VALUE
                 job.want_sum = True
-                with nogil:
-                    run(&job, &sums)
-                job.scale = 1 / sums.weight.high if sums.weight.high != 0 else NAN
+                run_job(&job, &sums)
+                job.scale = quotient(1, sums.weight.high)
             elif self.reduction == MEAN or self.reduction == SUM_OVER_BATCH_SIZE:
-                job.scale = 1 / <double>job.size
+                job.scale = quotient(1, <double>job.size)
         lay_out(&job, arrays, operands, count, fortran)
 
         if out_f is not None or out_g is not None or out_h is not None:
@@ -179,8 +199,7 @@ cdef class Kernel:
         job.outputs = outputs
         job.loss = &self.bound
         job.want_sum = not per_element and (outputs == VALUE or outputs == VALUE_GRAD)
-        with nogil:
-            run(&job, &sums)
+        run_job(&job, &sums)
         if w is None:
             sums.weight.high = job.size
             sums.weight.low = 0
@@ -196,7 +215,7 @@ cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size):
         divisor = weight
     elif reduction == SUM_OVER_BATCH_SIZE:
         divisor = size
-    return loss / divisor if divisor != 0 else NAN
+    return quotient(loss, divisor)
 
 
 def reduce(str reduction, double loss, double weight, Py_ssize_t size):

@@ -4,6 +4,8 @@ from fastloss._probability cimport Log
 
 cdef enum:
     BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
+    LINE = 64          # bytes of a cache line
+    NEAR = 16384       # bytes of blocks that are kept on the stack; more are allocated
     CHUNK = 8192       # elements of one partial sum
     LANES = 16         # accumulators of a partial sum
     DEPTH = 8          # elements that an accumulator takes; LANES * DEPTH divides BLOCK
@@ -16,10 +18,10 @@ cdef enum:
     PART = 64          # classes of a tile of many that are turned at a time
     PANEL = 64         # groups of LANES classes between two passes; a multiple of DEPTH
 
-# Element types, by what reading them takes. bool is UINT8.
+# Element types, by what reading them takes.
 cdef enum ElementType:
     UNSUPPORTED = -1
-    UINT8, INT8, UINT16, INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64
+    BOOL, UINT8, INT8, UINT16, INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64
 
 # Which results a block map writes.
 cdef enum:
@@ -88,7 +90,8 @@ ctypedef struct Sums:
     Sum loss
     Sum weight
 
-ctypedef void (*Runner)(const Job *job, Sums *total) noexcept nogil
+# 0, or -1 where there is no memory; then nothing was written.
+ctypedef int (*Runner)(const Job *job, Sums *total) noexcept nogil
 
 # A row-wise loss. `vectors` describes what there is one of per row: labels, weights, element
 # losses, by strides[0]; its p, g and h, and with `soft` y, are matrices: strides[0] is from row
@@ -104,8 +107,6 @@ ctypedef struct RowJob:
     const double *class_weights    # NULL: all 1
     Log clip                       # of probabilities
     Py_ssize_t together            # rows staged at a time
-    char *scratch                  # `scratch_size` bytes for each thread
-    Py_ssize_t scratch_size
 
 # What the labels and weights alone say.
 ctypedef struct Survey:
@@ -113,8 +114,8 @@ ctypedef struct Survey:
     Py_ssize_t count               # rows that count
     Py_ssize_t bad                 # first row whose label is none; -1
 
-ctypedef void (*RowRunner)(const RowJob *job, Sums *total) noexcept nogil
-ctypedef void (*Surveyor)(const RowJob *job, Survey *survey) noexcept nogil
+ctypedef int (*RowRunner)(const RowJob *job, Sums *total) noexcept nogil
+ctypedef int (*Surveyor)(const RowJob *job, Survey *survey) noexcept nogil
 
 # ---- all pairs of rows -------------------------------------------------------------------
 

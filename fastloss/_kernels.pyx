@@ -20,13 +20,16 @@ E. gcc vectorises sums only when told to reassociate. Explicit lanes need no suc
    permission and give the same bits at every vector width.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, fabs
+from cpython.pyport cimport PY_SSIZE_T_MAX
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
-                            Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, MAX_TASKS, GRAD,
-                            GRAD_HESS, VALUE, VALUE_GRAD)
+                            Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
+                            GRAD, GRAD_HESS, VALUE, VALUE_GRAD)
 from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
 from fastloss._losses cimport Loss, sample
@@ -170,22 +173,74 @@ cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept no
         add(total, fold(lanes), 0)
 
 
+# ---- blocks --------------------------------------------------------------------------------
+
+
+cdef inline char *whole_lines(char *room) noexcept nogil:
+    """The first whole cache line of a room."""
+    return room + (LINE - <size_t>room % LINE) % LINE
+
+
+cdef inline Py_ssize_t block_length(const Job *job) noexcept nogil:
+    """Elements of a block: no more than there are, in whole cache lines."""
+    return (min(job.size, <Py_ssize_t>BLOCK) + LANES - 1) // LANES * LANES
+
+
+cdef inline bint has_value(const Job *job) noexcept nogil:
+    return job.loss != NULL and (job.outputs == VALUE or job.outputs == VALUE_GRAD)
+
+
+cdef inline bint has_grad(const Job *job) noexcept nogil:
+    return job.loss != NULL and job.outputs != VALUE
+
+
+cdef inline bint has_hess(const Job *job) noexcept nogil:
+    return job.loss != NULL and job.outputs == GRAD_HESS
+
+
+# Blocks of what is not read or written where it lies.
+cdef struct Blocks:
+    char *y
+    char *p
+    char *w
+    char *f
+    char *g
+    char *h
+
+
+cdef inline Py_ssize_t place_blocks(const Job *job, char *room, Blocks *blocks) noexcept nogil:
+    """Place the blocks that the job needs one after the other; returns how many bytes they take."""
+    cdef Py_ssize_t size = block_length(job) * <Py_ssize_t>(sizeof(float) if job.single
+                                                            else sizeof(double))
+    cdef char *at = room
+    blocks.y = at
+    at += size if job.loss != NULL and not job.y.direct else 0
+    blocks.p = at
+    at += size if job.loss != NULL and not job.p.direct else 0
+    blocks.w = at
+    at += size if job.w.data != NULL and not job.w.direct else 0
+    blocks.f = at
+    at += size if has_value(job) and not job.f.direct else 0
+    blocks.g = at
+    at += size if has_grad(job) and not job.g.direct else 0
+    blocks.h = at
+    at += size if has_hess(job) and not job.h.direct else 0
+    return at - room
+
+
 cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
     """Where a block of results is computed."""
     return <real *>(a.data + start * a.itemsize) if a.direct else block
 
 
-cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
-                    Sums *sums) noexcept nogil:
-    cdef real y_block[BLOCK]
-    cdef real p_block[BLOCK]
-    cdef real w_block[BLOCK]
-    cdef real f_block[BLOCK]
-    cdef real g_block[BLOCK]
-    cdef real h_block[BLOCK]
-    cdef bint has_f = job.outputs == VALUE or job.outputs == VALUE_GRAD
-    cdef bint has_g = job.outputs != VALUE
-    cdef bint has_h = job.outputs == GRAD_HESS
+# ---- chunks, tasks, threads ----------------------------------------------------------------
+
+
+cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blocks *blocks,
+                    real tag, Sums *sums) noexcept nogil:
+    cdef bint has_f = has_value(job)
+    cdef bint has_g = has_grad(job)
+    cdef bint has_h = has_hess(job)
     cdef bint weighted = job.w.data != NULL
     # with weights, the scale goes into them: one rounding less
     cdef real scale = 1 if weighted else <real>job.scale
@@ -206,16 +261,16 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
         at = start + block * BLOCK
         n = min(stop - at, <Py_ssize_t>BLOCK)
         if weighted:
-            w = fetch[real](job, &job.w, at, n, w_block)
+            w = fetch[real](job, &job.w, at, n, <real *>blocks.w)
             if job.want_sum:
                 accumulate[real](n, w, &sums.weight)
         if job.loss == NULL:
             continue
-        y = fetch[real](job, &job.y, at, n, y_block)
-        p = fetch[real](job, &job.p, at, n, p_block)
-        f = target[real](&job.f, at, f_block)
-        g = target[real](&job.g, at, g_block)
-        h = target[real](&job.h, at, h_block)
+        y = fetch[real](job, &job.y, at, n, <real *>blocks.y)
+        p = fetch[real](job, &job.p, at, n, <real *>blocks.p)
+        f = target[real](&job.f, at, <real *>blocks.f)
+        g = target[real](&job.g, at, <real *>blocks.g)
+        h = target[real](&job.h, at, <real *>blocks.h)
         summed = False
         if try_sum:
             if real is float:
@@ -251,41 +306,94 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, real tag,
                 flush[real](job, &job.h, at, n, h)
 
 
-cdef void run_task(const Job *job, Py_ssize_t start, Py_ssize_t stop, Sums *sums) noexcept nogil:
+cdef void run_task(const Job *job, Py_ssize_t task, Py_ssize_t length, char *room,
+                   Sums *sums) noexcept nogil:
+    cdef Py_ssize_t start = task * length
+    cdef Py_ssize_t stop = min(job.size, start + length)
     cdef Py_ssize_t chunk, at
+    cdef Blocks blocks
+    cdef Mode before = enter_default_mode()
     memset(sums, 0, sizeof(Sums))
+    place_blocks(job, room, &blocks)
     for chunk in range((stop - start + CHUNK - 1) // CHUNK):
         at = start + chunk * CHUNK
         if job.single:
-            run_chunk[float](job, at, min(stop, at + CHUNK), 0, sums)
+            run_chunk[float](job, at, min(stop, at + CHUNK), &blocks, 0, sums)
         else:
-            run_chunk[double](job, at, min(stop, at + CHUNK), 0, sums)
+            run_chunk[double](job, at, min(stop, at + CHUNK), &blocks, 0, sums)
+    leave_default_mode(before)
 
 
-cdef void run(const Job *job, Sums *total) noexcept nogil:
-    cdef Sums sums[MAX_TASKS]
-    cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
-    cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
-    cdef Py_ssize_t tasks, task, grain
-    cdef int n_threads
-    memset(total, 0, sizeof(Sums))
-    if job.size == 0:
-        return
-    tasks = (job.size + length - 1) // length
-    n_threads = <int>min(tasks, <Py_ssize_t>job.n_threads)
-    if n_threads == 1:      # even a team of one costs as much as a hundred elements
-        for task in range(tasks):
-            run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
-    else:
-        # neighbouring tasks to one thread, as the hardware's prefetching likes it
-        grain = max(<Py_ssize_t>1, min(<Py_ssize_t>8, tasks // (4 * n_threads)))
-        for task in prange(tasks, schedule="dynamic", chunksize=grain, num_threads=n_threads):
-            run_task(job, task * length, min(job.size, (task + 1) * length), &sums[task])
-    for task in range(tasks):
-        add(&total.loss, sums[task].loss.high, sums[task].loss.low)
-        add(&total.weight, sums[task].weight.high, sums[task].weight.low)
+cdef inline void add_sums(Sums *total, const Sums *sums) noexcept nogil:
+    add(&total.loss, sums.loss.high, sums.loss.low)
+    add(&total.weight, sums.weight.high, sums.weight.low)
+
+
+cdef inline void round_sums(Sums *total) noexcept nogil:
     round_once(&total.loss)
     round_once(&total.weight)
+
+
+cdef int run_alone(const Job *job, Py_ssize_t tasks, Py_ssize_t length,
+                   Sums *total) noexcept nogil:
+    cdef char near[NEAR + LINE]
+    cdef char *far = NULL
+    cdef char *room = near
+    cdef Blocks blocks
+    cdef Sums sums
+    cdef Py_ssize_t task
+    cdef Py_ssize_t size = place_blocks(job, NULL, &blocks)
+    if size > NEAR:
+        far = <char *>malloc(size + LINE)
+        if far == NULL:
+            return -1
+        room = far
+    for task in range(tasks):
+        run_task(job, task, length, whole_lines(room), &sums)
+        add_sums(total, &sums)
+    free(far)
+    return 0
+
+
+cdef int run_team(const Job *job, Py_ssize_t tasks, Py_ssize_t length, int n_threads,
+                  Sums *total) noexcept nogil:
+    cdef Blocks blocks
+    cdef Py_ssize_t task
+    cdef Py_ssize_t size = place_blocks(job, NULL, &blocks)
+    # neighbouring tasks to one thread, as the hardware's prefetching likes it
+    cdef Py_ssize_t grain = max(<Py_ssize_t>1, min(<Py_ssize_t>8, tasks // (4 * n_threads)))
+    cdef Sums *sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * size + LINE)
+    cdef char *room
+    if sums == NULL:
+        return -1
+    room = whole_lines(<char *>(sums + tasks))
+    for task in prange(tasks, schedule="dynamic", chunksize=grain, num_threads=n_threads):
+        run_task(job, task, length, room + threadid() * size, &sums[task])
+    for task in range(tasks):
+        add_sums(total, &sums[task])
+    free(sums)
+    return 0
+
+
+cdef int run(const Job *job, Sums *total) noexcept nogil:
+    cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
+    cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
+    cdef Py_ssize_t tasks
+    cdef int n_threads, failed
+    cdef Mode before
+    memset(total, 0, sizeof(Sums))
+    if job.size == 0:
+        return 0
+    tasks = (job.size + length - 1) // length
+    n_threads = <int>min(tasks, <Py_ssize_t>job.n_threads)
+    before = enter_default_mode()
+    if n_threads == 1:      # even a team of one costs as much as a hundred elements
+        failed = run_alone(job, tasks, length, total)
+    else:
+        failed = run_team(job, tasks, length, n_threads, total)
+    round_sums(total)
+    leave_default_mode(before)
+    return failed
 
 
 def bind(Loss parameters):

@@ -27,4 +27,5 @@ ctypedef struct PairJob:
     char *scratch          # `scratch_size` bytes for each thread
     Py_ssize_t scratch_size
 
-ctypedef void (*PairRunner)(const PairJob *job, Sums *total) noexcept nogil
+# 0, or -1 where there is no memory; then nothing was written.
+ctypedef int (*PairRunner)(const PairJob *job, Sums *total) noexcept nogil

@@ -104,15 +104,21 @@ cdef inline void turn_three(Py_ssize_t dim, double slope, const Angle *near, con
     swing_three[real, double](dim, slope, near, far, a, p, n, g, h, o, 0)
 
 
+# What a thread needs of each pair of a block. Doubles stand for numbers of either type.
+cdef struct PairStage:
+    double columns[7][TOGETHER_ROWS]
+    Angle angle[2][TOGETHER_ROWS]
+
+
 cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                             char *scratch, Sums *sums) noexcept nogil:
-    cdef real y_block[TOGETHER_ROWS]
-    cdef real w_block[TOGETHER_ROWS]
-    cdef real distance[2][TOGETHER_ROWS]
-    cdef real f_block[TOGETHER_ROWS]
-    cdef real g_block[TOGETHER_ROWS]
-    cdef real argument[TOGETHER_ROWS]
-    cdef Angle angle[2][TOGETHER_ROWS]
+                             char *scratch, PairStage *stage, Sums *sums) noexcept nogil:
+    cdef real *y_block = <real *>stage.columns[0]
+    cdef real *w_block = <real *>stage.columns[1]
+    cdef real *f_block = <real *>stage.columns[2]
+    cdef real *g_block = <real *>stage.columns[3]
+    cdef real *argument = <real *>stage.columns[4]
+    cdef real *distance[2]
+    cdef Angle *angle[2]
     cdef real slope[2]
     cdef real lift[2]
     cdef const real *x[3]
@@ -128,6 +134,9 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
     cdef const real *y = y_block
     cdef const real *w = NULL
     cdef real *f = target[real](&at.f, start, f_block)
+    for k in range(2):
+        distance[k] = <real *>stage.columns[5 + k]
+        angle[k] = stage.angle[k]
     for k in range(job.count):
         x[k] = rows_in[real](job, &job.x[k], start, n, <real *>scratch + k * size)
     # a few rows at a time: all sides come from memory side by side
@@ -196,43 +205,58 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
         rows_out[real](job, &job.g[k], start, n, g[k])
 
 
-cdef void run_pairs_task(const PairJob *job, Py_ssize_t start, Py_ssize_t stop, int thread,
-                         Sums *sums) noexcept nogil:
+cdef void run_pairs_task(const PairJob *job, Py_ssize_t task, Py_ssize_t length, int thread,
+                         PairStage *stages, Sums *sums) noexcept nogil:
+    cdef Py_ssize_t start = task * length
+    cdef Py_ssize_t stop = min(job.vectors.size, start + length)
     cdef char *scratch = job.scratch + thread * job.scratch_size
     cdef Py_ssize_t block, at
+    cdef Mode before = enter_default_mode()
     memset(sums, 0, sizeof(Sums))
     for block in range((stop - start + job.together - 1) // job.together):
         at = start + block * job.together
         if job.vectors.single:
-            run_pairs_together[float](job, at, min(stop - at, job.together), 0, scratch, sums)
+            run_pairs_together[float](job, at, min(stop - at, job.together), 0, scratch,
+                                      stages + thread, sums)
         else:
-            run_pairs_together[double](job, at, min(stop - at, job.together), 0, scratch, sums)
+            run_pairs_together[double](job, at, min(stop - at, job.together), 0, scratch,
+                                       stages + thread, sums)
+    leave_default_mode(before)
 
 
-cdef void run_pairs(const PairJob *job, Sums *all) noexcept nogil:
-    cdef Sums sums[MAX_TASKS]
+cdef int run_pairs(const PairJob *job, Sums *all) noexcept nogil:
+    cdef Sums *sums
+    cdef PairStage *stages
     cdef Py_ssize_t size = job.vectors.size
     cdef Py_ssize_t blocks = (size + job.together - 1) // job.together
     cdef Py_ssize_t length = max(TASK // max(job.together * job.dim, <Py_ssize_t>1),
                                  (blocks + MAX_TASKS - 1) // MAX_TASKS, <Py_ssize_t>1)
     cdef Py_ssize_t tasks, task
     cdef int n_threads
+    cdef Mode before
     length *= job.together
     tasks = (size + length - 1) // length
     n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
     memset(all, 0, sizeof(Sums))
-    if n_threads <= 1:
+    if tasks == 0:
+        return 0
+    stages = <PairStage *>malloc(n_threads * sizeof(PairStage) + tasks * sizeof(Sums))
+    if stages == NULL:
+        return -1
+    sums = <Sums *>(stages + n_threads)
+    before = enter_default_mode()
+    if n_threads == 1:
         for task in range(tasks):
-            run_pairs_task(job, task * length, min(size, (task + 1) * length), 0, &sums[task])
+            run_pairs_task(job, task, length, 0, stages, &sums[task])
     else:
         for task in prange(tasks, schedule="dynamic", num_threads=n_threads):
-            run_pairs_task(job, task * length, min(size, (task + 1) * length), threadid(),
-                           &sums[task])
+            run_pairs_task(job, task, length, threadid(), stages, &sums[task])
     for task in range(tasks):
-        add(&all.loss, sums[task].loss.high, sums[task].loss.low)
-        add(&all.weight, sums[task].weight.high, sums[task].weight.low)
-    round_once(&all.loss)
-    round_once(&all.weight)
+        add_sums(all, &sums[task])
+    round_sums(all)
+    leave_default_mode(before)
+    free(stages)
+    return 0
 
 
 RUN_PAIRS = PyCapsule_New(<void *>run_pairs, "fastloss.run_pairs", NULL)

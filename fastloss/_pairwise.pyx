@@ -7,17 +7,17 @@ contiguous in the computation's type.
 """
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport NAN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastloss._arrays cimport (check_dtype, check_overlap, describe, identical, overlaps_itself,
                                read, same_shape, shape, type_of)
+from fastloss._call cimport quotient
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD, Bound, Job,
                             Operand, Runner, Sums)
 from fastloss._pairjob cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, TOGETHER_ROWS,
                                 PairJob, PairRunner)
-from fastloss._threads cimport team_size
+from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._level import kernels
 from fastloss._values import is_masked
@@ -158,11 +158,14 @@ cdef class PairKernel:
         cdef Sums sums
         cdef int k, i, count = len(self.names)
         cdef bint staged = False
+        cdef int failed = 0
         cdef char *block = NULL
         cdef Py_ssize_t threads
         cdef cnp.ndarray a
         cdef cnp.ndarray y = None
         cdef cnp.ndarray w = None
+        # all that may run code of others comes before arrays are looked at
+        cdef int wanted = wanted_threads(n_threads)
         cdef list found = read_rows(self.names, rows)
         cdef list inputs = list(zip(self.names, found))
         cdef list outputs = []
@@ -176,7 +179,7 @@ cdef class PairKernel:
         job.vectors.single = True
         for k in range(count):
             job.vectors.single = job.vectors.single and is_single(<cnp.ndarray>found[k])
-        job.vectors.n_threads = team_size(n_threads, cnp.PyArray_SIZE(first) * (count - 1))
+        job.vectors.n_threads = team_size(wanted, cnp.PyArray_SIZE(first) * (count - 1))
         out_f, out_g = self.unpack(out, gradient)
         prefix = "out[1]" if self.each else "out"
         if each:
@@ -233,8 +236,10 @@ cdef class PairKernel:
                 job.vectors.outputs = VALUE
                 job.vectors.want_sum = True
                 with nogil:
-                    run(&job.vectors, &sums)
-            job.vectors.scale = 1 / sums.weight.high if sums.weight.high != 0 else NAN
+                    failed = run(&job.vectors, &sums)
+                if failed:
+                    raise MemoryError
+            job.vectors.scale = quotient(1, sums.weight.high)
         job.vectors.loss = &self.bound
         job.vectors.outputs = VALUE_GRAD if gradient else VALUE
         job.vectors.want_sum = not each
@@ -256,8 +261,10 @@ cdef class PairKernel:
                 raise MemoryError
             job.scratch = block + LINE - <size_t>block % LINE
         with nogil:
-            run_pairs(&job, &sums)
+            failed = run_pairs(&job, &sums)
         free(block)
+        if failed:
+            raise MemoryError
         if w is None:
             sums.weight.high = job.vectors.size
             sums.weight.low = 0
@@ -283,4 +290,4 @@ cdef class PairKernel:
 
     cdef double reduced(self, tuple result):
         cdef double divisor = result[1] if self.mean else 1
-        return result[0] / divisor if divisor != 0 else NAN
+        return quotient(result[0], divisor)

@@ -4,6 +4,19 @@ Part of `_kernels.pyx`.
 """
 
 
+cdef extern from *:
+    """
+    /* The compiler reads it here, once, whatever another thread writes there meanwhile. */
+    static inline double fl_read_once(const double *x) { return *(const volatile double *)x; }
+    """
+    double read_once "fl_read_once"(const double *x) nogil
+
+
+cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
+    """The class of a label; 0 for what is none, as a label that was ignored or has changed."""
+    return <Py_ssize_t>label if (label >= 0) & (label < <double>job.classes) else 0
+
+
 cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
     return 1 if job.class_weights == NULL else job.class_weights[label]
 
@@ -11,10 +24,11 @@ cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
 cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
                             Group *rows) noexcept nogil:
     """Labels and weights of n rows."""
-    cdef double label_block[BLOCK]
-    cdef real weight_block[BLOCK]
+    cdef double label_block[LANES]
+    cdef real weight_block[LANES]
     cdef const double *labels
     cdef const real *w
+    cdef double label
     cdef Py_ssize_t k
     rows.any_ignored = False
     for k in range(LANES):
@@ -31,14 +45,14 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
         return
     labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
     for k in range(n):
-        rows.label[k] = <Py_ssize_t>labels[k]
-    if job.ignored == job.ignored:
+        label = read_once(&labels[k])       # it was checked, but may not be that one any more
+        rows.label[k] = class_of(job, label)
+        rows.ignored[k] = label == job.ignored
+        rows.any_ignored |= rows.ignored[k]
+    if rows.any_ignored:
         for k in range(n):
-            rows.ignored[k] = labels[k] == job.ignored
-            if rows.ignored[k]:
-                rows.any_ignored = True
-                rows.label[k] = 0
-                rows.weight[k] = 0
+            rows.label[k] = 0 if rows.ignored[k] else rows.label[k]
+            rows.weight[k] = 0 if rows.ignored[k] else rows.weight[k]
     if job.class_weights != NULL and not job.dense:
         for k in range(n):
             rows.share[k] = job.class_weights[rows.label[k]]

@@ -10,23 +10,19 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport PyObject
 from libc.math cimport NAN
-from libc.stdlib cimport free, malloc
 
 from fastloss._arrays cimport (check_dtype, check_shape, describe, output, read, replaces, shape,
                                type_of)
-from fastloss._call cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel
+from fastloss._call cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel, quotient
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD_HESS, LANES, MAX_TASKS, TILES, TOGETHER,
                             TURNED, VALUE, VALUE_GRAD,
                             Log, Operand, RowJob, RowRunner, Sums, Survey, Surveyor)
-from fastloss._threads cimport team_size
+from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._call import REDUCTIONS
 from fastloss._level import kernels
 
 cnp.import_array()
-
-cdef enum:
-    LINE = 64      # bytes of a cache line
 
 cdef RowRunner run_rows = <RowRunner>PyCapsule_GetPointer(kernels.RUN_ROWS, "fastloss.run_rows")
 cdef Surveyor survey_rows = <Surveyor>PyCapsule_GetPointer(kernels.SURVEY_ROWS,
@@ -117,18 +113,20 @@ cdef class RowKernel(Kernel):
         cdef Operand *operands[6]
         cdef int first_output, i, count = 2
         cdef bint fortran
-        cdef char *block
+        cdef int failed = 0
         cdef double divisor = 1
         cdef object f = None
         cdef object g = None
         cdef object h = None
         cdef cnp.ndarray y, p, w
+        # all that may run code of others comes before arrays are looked at
+        cdef int wanted = wanted_threads(n_threads)
         y, p, w = read_rows(y_true, y_pred, sample_weight)
         job.classes = cnp.PyArray_DIM(p, 1)
         if self.n_weights >= 0 and self.n_weights != job.classes:
             raise ValueError(f"class_weight holds {self.n_weights} weights, but y_pred has "
                              f"{job.classes} classes")
-        job.vectors.n_threads = team_size(n_threads, cnp.PyArray_SIZE(p))
+        job.vectors.n_threads = team_size(wanted, cnp.PyArray_SIZE(p))
         # each thread gets scratch, so no more than there are tiles or tasks
         job.vectors.n_threads = <int>max(1, min(job.vectors.n_threads, MAX_TASKS,
                                                 cnp.PyArray_DIM(p, 0) // LANES))
@@ -181,7 +179,9 @@ cdef class RowKernel(Kernel):
         survey.weight.low = 0
         if w is not None or not job.soft:
             with nogil:
-                survey_rows(&job, &survey)
+                failed = survey_rows(&job, &survey)
+            if failed:
+                raise MemoryError
             if survey.bad >= 0:
                 raise ValueError(
                     f"y_true must hold class numbers from 0 to {job.classes - 1} of the "
@@ -191,19 +191,12 @@ cdef class RowKernel(Kernel):
             divisor = survey.weight.high
         elif self.reduction == SUM_OVER_BATCH_SIZE:
             divisor = survey.count
-        job.vectors.scale = (scale if scale is not None else
-                             1 / divisor if divisor != 0 else NAN)
+        job.vectors.scale = scale if scale is not None else quotient(1, divisor)
         job.together = rows_together(&job, operands, arrays, count)
-        # in whole cache lines, as vectors of a turned tile are
-        job.scratch_size = 5 * (job.together * job.classes + LANES) * sizeof(double)
-        job.scratch_size += LINE - job.scratch_size % LINE
-        block = <char *>malloc(job.scratch_size * job.vectors.n_threads + LINE)
-        if block == NULL:
-            raise MemoryError
-        job.scratch = block + LINE - <size_t>block % LINE
         with nogil:
-            run_rows(&job, &sums)
-        free(block)
+            failed = run_rows(&job, &sums)
+        if failed:
+            raise MemoryError
         if errors:
             return (sums.loss.high, survey.weight.high, survey.count, f, g, h,
                     sums.loss.low, survey.weight.low)

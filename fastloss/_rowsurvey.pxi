@@ -1,11 +1,14 @@
 """Row-wise losses: what the labels and weights alone say. Part of `_kernels.pyx`."""
 
+cdef enum:
+    SURVEYED = 256     # rows looked at together; whole panels of a sum
+
 
 cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
                        Survey *survey) noexcept nogil:
-    cdef double label_block[BLOCK]
-    cdef real weight_block[BLOCK]
-    cdef double share[BLOCK]
+    cdef double label_block[SURVEYED]
+    cdef real weight_block[SURVEYED]
+    cdef double share[SURVEYED]
     cdef const double *labels = label_block
     cdef const real *w = NULL
     cdef Py_ssize_t i
@@ -38,45 +41,63 @@ cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real t
                 survey.count -= 1
                 share[i] = 0
             elif job.class_weights != NULL:
-                share[i] *= job.class_weights[<Py_ssize_t>labels[i]]
+                share[i] *= job.class_weights[class_of(job, read_once(&labels[i]))]
     accumulate[double](n, share, &survey.weight)
 
 
-cdef void survey_task(const RowJob *job, Py_ssize_t start, Py_ssize_t stop,
+cdef void survey_task(const RowJob *job, Py_ssize_t task, Py_ssize_t length,
                       Survey *survey) noexcept nogil:
-    cdef Py_ssize_t at = start
+    cdef Py_ssize_t at = task * length
+    cdef Py_ssize_t stop = min(job.vectors.size, at + length)
+    cdef Mode before = enter_default_mode()
     memset(survey, 0, sizeof(Survey))
     survey.bad = -1
     while at < stop and survey.bad < 0:
         if job.vectors.single:
-            survey_block[float](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
+            survey_block[float](job, at, min(stop - at, <Py_ssize_t>SURVEYED), 0, survey)
         else:
-            survey_block[double](job, at, min(stop - at, <Py_ssize_t>BLOCK), 0, survey)
-        at += BLOCK
+            survey_block[double](job, at, min(stop - at, <Py_ssize_t>SURVEYED), 0, survey)
+        at += SURVEYED
+    leave_default_mode(before)
 
 
-cdef void survey_rows(const RowJob *job, Survey *all) noexcept nogil:
+cdef inline void add_survey(Survey *all, const Survey *part) noexcept nogil:
+    add(&all.weight, part.weight.high, part.weight.low)
+    all.count += part.count
+    if all.bad < 0:
+        all.bad = part.bad
+
+
+cdef int survey_rows(const RowJob *job, Survey *all) noexcept nogil:
     """Find a label that is none, and sum up what weighs."""
-    cdef Survey surveys[MAX_TASKS]
+    cdef Survey alone
+    cdef Survey *surveys
     cdef Py_ssize_t size = job.vectors.size
     cdef Py_ssize_t length = rows_of_task(job, CHUNK)
     cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
     cdef Py_ssize_t task
     cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
+    cdef Mode before
     memset(all, 0, sizeof(Survey))
     all.bad = -1
+    before = enter_default_mode()
     if n_threads <= 1:
         for task in range(tasks):
-            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
+            survey_task(job, task, length, &alone)
+            add_survey(all, &alone)
     else:
+        surveys = <Survey *>malloc(tasks * sizeof(Survey))
+        if surveys == NULL:
+            leave_default_mode(before)
+            return -1
         for task in prange(tasks, schedule="dynamic", num_threads=n_threads):
-            survey_task(job, task * length, min(size, (task + 1) * length), &surveys[task])
-    for task in range(tasks):
-        add(&all.weight, surveys[task].weight.high, surveys[task].weight.low)
-        all.count += surveys[task].count
-        if all.bad < 0:
-            all.bad = surveys[task].bad
+            survey_task(job, task, length, &surveys[task])
+        for task in range(tasks):
+            add_survey(all, &surveys[task])
+        free(surveys)
     round_once(&all.weight)
+    leave_default_mode(before)
+    return 0
 
 
 SURVEY_ROWS = PyCapsule_New(<void *>survey_rows, "fastloss.survey_rows", NULL)

@@ -7,9 +7,11 @@ Part of `_kernels.pyx`.
 
 
 cdef inline void sum_groups(const RowJob *job, Py_ssize_t n, const real *z, real *e, const real *t,
-                            const real *top, Group *lanes) noexcept nogil:
-    """Sums of n groups whose largest scores are known; without e the exponentials are lost."""
-    cdef real panel[PANEL * LANES]
+                            const real *top, real *panel, Group *lanes) noexcept nogil:
+    """Sums of n groups whose largest scores are known; without e the exponentials are lost.
+
+    `panel` is room for PANEL groups.
+    """
     cdef Py_ssize_t i, at, m
     if not job.logits:
         add_logs[real](&job.clip, n, z, t, lanes)
@@ -25,7 +27,7 @@ cdef inline void sum_groups(const RowJob *job, Py_ssize_t n, const real *z, real
 
 
 cdef inline void sum_tile(const RowJob *job, Py_ssize_t n, real *z, const real *t, real *top,
-                          Group *rows) noexcept nogil:
+                          real *panel, Group *rows) noexcept nogil:
     """Sums of a turned tile of n rows; the scores become exponentials."""
     cdef Py_ssize_t k
     for k in range(LANES):
@@ -34,7 +36,7 @@ cdef inline void sum_tile(const RowJob *job, Py_ssize_t n, real *z, const real *
     if not job.dense:
         for k in range(n):
             rows.at_label[k] = z[rows.label[k] * LANES + k]
-    sum_groups[real](job, job.classes, z, z, t, top, rows)
+    sum_groups[real](job, job.classes, z, z, t, top, panel, rows)
 
 
 cdef inline void fill_tail(const RowJob *job, const real *row, real filler, real *tail) noexcept nogil:
@@ -46,7 +48,7 @@ cdef inline void fill_tail(const RowJob *job, const real *row, real filler, real
 
 
 cdef inline void sum_row(const RowJob *job, Py_ssize_t k, const real *z, real *e, const real *t,
-                         real *top, Group *rows) noexcept nogil:
+                         real *top, real *panel, Group *rows) noexcept nogil:
     """Sums of row k of a group, LANES classes at a time, then over the lanes."""
     cdef Group lanes
     cdef real m[LANES]
@@ -73,9 +75,9 @@ cdef inline void sum_row(const RowJob *job, Py_ssize_t k, const real *z, real *e
         fill_tail[real](job, t, 0, t_tail)
     else:
         rows.at_label[k] = z[rows.label[k]]
-    sum_groups[real](job, groups, z, e, t, m, &lanes)
+    sum_groups[real](job, groups, z, e, t, m, panel, &lanes)
     if beyond:
-        sum_groups[real](job, 1, z_tail, e_tail, t_tail, m, &lanes)
+        sum_groups[real](job, 1, z_tail, e_tail, t_tail, m, panel, &lanes)
         if e != NULL:
             memcpy(e + groups * LANES, e_tail, beyond * sizeof(real))
     rows.low[k], rows.ones[k] = fold(lanes.low), fold(lanes.ones)
@@ -124,6 +126,22 @@ cdef inline void derive_row(const RowJob *job, Py_ssize_t k, real *e, const real
 
 # ---- groups, tasks, threads --------------------------------------------------------------
 
+# What a thread needs beside the rows themselves. Doubles stand for numbers of either type.
+cdef struct RowStage:
+    Group groups[TILES]
+    double top[TILES * LANES]
+    double label_slope[TILES * LANES]
+    double factors[TILES * N_FACTORS * LANES]
+    void *spot[TILES * LANES]               # of the derivative by the score of the label
+    double panel[PANEL * LANES]
+    double parts[2 * LANES * PART]
+
+
+cdef inline Py_ssize_t row_space(const RowJob *job) noexcept nogil:
+    """Bytes of the rows worked on together, as tiles; a whole number of cache lines."""
+    return (job.together * job.classes + LANES) * <Py_ssize_t>sizeof(double) // LINE * LINE + LINE
+
+
 
 cdef inline real *row_of(const RowJob *job, const Operand *a, bint direct, Py_ssize_t start,
                          Py_ssize_t k, real *block) noexcept nogil:
@@ -136,11 +154,13 @@ cdef inline real *row_of(const RowJob *job, const Operand *a, bint direct, Py_ss
 cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
                             char *scratch, Sums *sums) noexcept nogil:
     """Rows that are worked on together: pass by pass, so that passes of short rows overlap."""
-    cdef Group groups[TILES]
-    cdef real top[TILES * LANES]
-    cdef real label_slope[TILES * LANES]
-    cdef real *spot[TILES * LANES]          # of the derivative by the score of the label
-    cdef real factors[TILES * N_FACTORS * LANES]
+    cdef RowStage *stage = <RowStage *>(scratch + 5 * row_space(job))
+    cdef Group *groups = stage.groups
+    cdef real *top = <real *>stage.top
+    cdef real *label_slope = <real *>stage.label_slope
+    cdef real **spot = <real **>stage.spot
+    cdef real *factors = <real *>stage.factors
+    cdef real *panel = <real *>stage.panel
     cdef const Job *at = &job.vectors
     cdef bint turned = job.classes <= TURNED
     cdef bint has_g = at.outputs != VALUE
@@ -150,7 +170,7 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef bint direct_p = not turned and at.p.direct
     cdef Py_ssize_t size = LANES * job.classes          # of a tile
     cdef Py_ssize_t along = LANES if turned else 1      # from class to class
-    cdef Py_ssize_t space = (job.together * job.classes + LANES) * sizeof(double)
+    cdef Py_ssize_t space = row_space(job)
     cdef real *z = <real *>scratch
     cdef real *spare = <real *>(scratch + space)
     cdef real *t = <real *>(scratch + 2 * space)
@@ -162,9 +182,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef Py_ssize_t tile, k, i, count, label
     cdef Py_ssize_t tiles = (n + LANES - 1) // LANES
     if not direct_p:
-        move_rows[real](job, &at.p, start, n, turned, z, spare, False)
+        move_rows[real](job, &at.p, start, n, turned, z, spare, stage.parts, False)
     if job.soft:
-        move_rows[real](job, &at.y, start, n, turned, t, spare, False)
+        move_rows[real](job, &at.y, start, n, turned, t, spare, stage.parts, False)
     for tile in range(tiles):
         count = min(n - tile * LANES, <Py_ssize_t>LANES)
         open_group[real](job, start + tile * LANES, count, 0, &groups[tile])
@@ -173,14 +193,14 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     if turned:
         for tile in range(tiles):
             sum_tile[real](job, min(n - tile * LANES, <Py_ssize_t>LANES), z + tile * size,
-                           t + tile * size, top + tile * LANES, &groups[tile])
+                           t + tile * size, top + tile * LANES, panel, &groups[tile])
     else:
         for k in range(LANES):
             top[k] = 0
         for k in range(n):
             sum_row[real](job, k, row_of[real](job, &at.p, direct_p, start, k, z),
                           row_of[real](job, &at.g, direct_g, start, k, g) if has_g else NULL,
-                          t + k * job.classes, top, &groups[0])
+                          t + k * job.classes, top, panel, &groups[0])
     for tile in range(tiles):
         close_group[real](job, start + tile * LANES, min(n - tile * LANES, <Py_ssize_t>LANES),
                           top + tile * LANES, &groups[tile], sums)
@@ -230,9 +250,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
             if has_h:
                 to_h[i * along] = 0
     if not direct_g:
-        move_rows[real](job, &at.g, start, n, turned, g, spare, True)
+        move_rows[real](job, &at.g, start, n, turned, g, spare, stage.parts, True)
     if has_h and not direct_h:
-        move_rows[real](job, &at.h, start, n, turned, h, spare, True)
+        move_rows[real](job, &at.h, start, n, turned, h, spare, stage.parts, True)
 
 
 cdef Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil:
@@ -242,10 +262,12 @@ cdef Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil
     return (units + MAX_TASKS - 1) // MAX_TASKS * unit
 
 
-cdef void run_rows_task(const RowJob *job, Py_ssize_t start, Py_ssize_t stop, int thread,
+cdef void run_rows_task(const RowJob *job, Py_ssize_t task, Py_ssize_t length, char *scratch,
                         Sums *sums) noexcept nogil:
-    cdef char *scratch = job.scratch + thread * job.scratch_size
+    cdef Py_ssize_t start = task * length
+    cdef Py_ssize_t stop = min(job.vectors.size, start + length)
     cdef Py_ssize_t i, at
+    cdef Mode before = enter_default_mode()
     memset(sums, 0, sizeof(Sums))
     for i in range((stop - start + job.together - 1) // job.together):
         at = start + i * job.together
@@ -253,26 +275,42 @@ cdef void run_rows_task(const RowJob *job, Py_ssize_t start, Py_ssize_t stop, in
             run_rows_together[float](job, at, min(stop - at, job.together), 0, scratch, sums)
         else:
             run_rows_together[double](job, at, min(stop - at, job.together), 0, scratch, sums)
+    leave_default_mode(before)
 
 
-cdef void run_rows(const RowJob *job, Sums *all) noexcept nogil:
-    cdef Sums sums[MAX_TASKS]
+cdef int run_rows(const RowJob *job, Sums *all) noexcept nogil:
+    cdef Sums *sums
+    cdef char *room
     cdef Py_ssize_t size = job.vectors.size
     cdef Py_ssize_t length = rows_of_task(job, CHUNK // max(job.classes, <Py_ssize_t>1))
     cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
-    cdef Py_ssize_t task
+    cdef Py_ssize_t task, scratch
     cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
+    cdef Mode before
     memset(all, 0, sizeof(Sums))
-    if n_threads <= 1:
+    if tasks == 0:
+        return 0
+    # what five spaces and the rest of each thread take has to be a number
+    if job.classes > PY_SSIZE_T_MAX // (8 * <Py_ssize_t>sizeof(double) * n_threads) // job.together:
+        return -1
+    scratch = 5 * row_space(job) + <Py_ssize_t>sizeof(RowStage) // LINE * LINE + LINE
+    sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * scratch + LINE)
+    if sums == NULL:
+        return -1
+    room = whole_lines(<char *>(sums + tasks))
+    before = enter_default_mode()
+    if n_threads == 1:
         for task in range(tasks):
-            run_rows_task(job, task * length, min(size, (task + 1) * length), 0, &sums[task])
+            run_rows_task(job, task, length, room, &sums[task])
     else:
         for task in prange(tasks, schedule="dynamic", num_threads=n_threads):
-            run_rows_task(job, task * length, min(size, (task + 1) * length), threadid(),
-                          &sums[task])
+            run_rows_task(job, task, length, room + threadid() * scratch, &sums[task])
     for task in range(tasks):
         add(&all.loss, sums[task].loss.high, sums[task].loss.low)
     round_once(&all.loss)
+    leave_default_mode(before)
+    free(sums)
+    return 0
 
 
 RUN_ROWS = PyCapsule_New(<void *>run_rows, "fastloss.run_rows", NULL)

@@ -12,10 +12,9 @@ C. Infinite scores. z_j = m gives e_j = 1 also where their difference is NaN: a 
    probability 1. Where a second one is as infinite, there is no limit and the row is NaN.
 """
 
-from cython.parallel cimport threadid
 from libc.math cimport INFINITY, NAN
 
-from fastloss._job cimport PANEL, TILES, TURNED, RowJob, Survey
+from fastloss._job cimport PANEL, PART, TILES, TURNED, RowJob, Survey
 from fastloss._math cimport exp_negative, log1p_, times
 from fastloss._probability cimport Log, minus_log
 from fastloss._tiles cimport move_rows

@@ -9,9 +9,12 @@ its inputs were laid out.
 from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t,
                           uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcpy
-from fastloss._job cimport (Job, Operand, ElementType, BLOCK, MAX_DIMS, UINT8, INT8, UINT16,
+from fastloss._job cimport (Job, Operand, ElementType, MAX_DIMS, BOOL, UINT8, INT8, UINT16,
                             INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64)
 from fastloss._math cimport real
+
+cdef enum:
+    PIECE = 256        # elements that are moved and converted at a time
 
 ctypedef fused bits:
     uint8_t
@@ -112,27 +115,43 @@ cdef inline void convert_number(number tag, Py_ssize_t n, const void *src, real 
         dst[i] = <real>a[i]
 
 
+cdef inline void convert_bool(Py_ssize_t n, const void *src, real *dst) noexcept nogil:
+    """Any byte but 0 is true: a view of other data as bools has more of them than 1."""
+    cdef Py_ssize_t i
+    cdef const uint8_t *a = <const uint8_t *>src
+    for i in range(n):
+        dst[i] = <real><int>(a[i] != 0)
+
+
 cdef inline void convert_half(Py_ssize_t n, const void *src, real *dst) noexcept nogil:
-    # Exponent and fraction of a half, read as a float's, are 2**-112 of its value, also for
-    # denormals; what has the largest exponent is inf or NaN and gets the float's largest.
+    # Moved to a float's places and biased, a half is its own value, but for two kinds: what has
+    # the largest exponent is inf or NaN and gets the float's largest; a denormal half, biased by
+    # one more, is 2**-14 above its value. No number here is a denormal float, which some modes
+    # of the processor take for 0.
     cdef Py_ssize_t i
     cdef const uint16_t *a = <const uint16_t *>src
-    cdef uint32_t pattern
-    cdef float v
-    cdef float rescale = <float>(<double>(1 << 30) * (1 << 30) * (1 << 30) * (1 << 22))
+    cdef uint32_t magnitude, pattern
+    cdef float v, tiny
+    cdef float above = 1 / <float>(1 << 14)
     for i in range(n):
-        pattern = (<uint32_t>a[i] & 0x7FFF) << 13
-        memcpy(&v, &pattern, 4)
-        v = v * rescale
-        memcpy(&pattern, &v, 4)
-        pattern |= <uint32_t>0x7F800000 if (a[i] & 0x7C00) == 0x7C00 else <uint32_t>0
-        pattern |= (<uint32_t>a[i] & 0x8000) << 16
-        memcpy(&v, &pattern, 4)
+        magnitude = (<uint32_t>a[i] & 0x7FFF) << 13
+        pattern = magnitude + (<uint32_t>113 << 23)
+        memcpy(&tiny, &pattern, 4)
+        tiny = tiny - above
+        memcpy(&pattern, &tiny, 4)
+        magnitude = (pattern if magnitude < <uint32_t>1 << 23
+                     else (magnitude + (<uint32_t>112 << 23))
+                     | (<uint32_t>0x7F800000 if magnitude >= <uint32_t>31 << 23
+                        else <uint32_t>0))
+        magnitude |= (<uint32_t>a[i] & 0x8000) << 16
+        memcpy(&v, &magnitude, 4)
         dst[i] = v
 
 
 cdef inline void convert(ElementType type, Py_ssize_t n, const void *src, real *dst) noexcept nogil:
-    if type == UINT8:
+    if type == BOOL:
+        convert_bool[real](n, src, dst)
+    elif type == UINT8:
         convert_number[uint8_t, real](0, n, src, dst)
     elif type == INT8:
         convert_number[int8_t, real](0, n, src, dst)
@@ -156,27 +175,53 @@ cdef inline void convert(ElementType type, Py_ssize_t n, const void *src, real *
         convert_number[double, real](0, n, src, dst)
 
 
+cdef inline bint lies_plain(const Job *job, const Operand *a) noexcept nogil:
+    """Whether the elements lie one after the other, aligned, in native byte order."""
+    return job.ndim == 1 and a.strides[0] == a.itemsize and a.aligned and not a.swapped
+
+
 cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
                               real *block) noexcept nogil:
     """Where elements start ... start + n stand as contiguous native `real`s."""
-    cdef uint64_t raw[BLOCK]
-    cdef const char *src = <const char *>raw
+    cdef uint64_t raw[PIECE]
+    cdef Py_ssize_t piece, at, count
+    cdef ElementType own = FLOAT32 if real is float else FLOAT64
     if a.direct:
         return <const real *>(a.data + start * a.itemsize)
-    if job.ndim == 1 and a.strides[0] == a.itemsize and a.aligned and not a.swapped:
-        src = a.data + start * a.itemsize
+    if lies_plain(job, a):
+        convert[real](a.type, n, a.data + start * a.itemsize, block)
+    elif a.type == own:
+        transfer(job, a, start, n, <char *>block, False)
     else:
-        transfer(job, a, start, n, <char *>raw, False)
-    convert[real](a.type, n, src, block)
+        for piece in range((n + PIECE - 1) // PIECE):
+            at = piece * PIECE
+            count = min(n - at, <Py_ssize_t>PIECE)
+            transfer(job, a, start + at, count, <char *>raw, False)
+            convert[real](a.type, count, raw, block + at)
     return block
+
+
+cdef inline void convert_back(ElementType type, Py_ssize_t n, const real *src,
+                              void *dst) noexcept nogil:
+    if type == FLOAT32:
+        convert_number[real, float](0, n, src, <float *>dst)
+    else:
+        convert_number[real, double](0, n, src, <double *>dst)
 
 
 cdef inline void flush(const Job *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
                        const real *block) noexcept nogil:
     """Take a block of results to an output that is not written where it lies."""
-    cdef uint64_t raw[BLOCK]
-    if a.type == FLOAT32:
-        convert_number[real, float](0, n, block, <float *>raw)
+    cdef uint64_t raw[PIECE]
+    cdef Py_ssize_t piece, at, count
+    cdef ElementType own = FLOAT32 if real is float else FLOAT64
+    if lies_plain(job, a):
+        convert_back[real](a.type, n, block, a.data + start * a.itemsize)
+    elif a.type == own:
+        transfer(job, a, start, n, <char *>block, True)
     else:
-        convert_number[real, double](0, n, block, <double *>raw)
-    transfer(job, a, start, n, <char *>raw, True)
+        for piece in range((n + PIECE - 1) // PIECE):
+            at = piece * PIECE
+            count = min(n - at, <Py_ssize_t>PIECE)
+            convert_back[real](a.type, count, block + at, raw)
+            transfer(job, a, start + at, count, <char *>raw, True)

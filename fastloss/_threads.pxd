@@ -1,1 +1,2 @@
-cdef int team_size(object n_threads, Py_ssize_t size) except -1
+cdef int wanted_threads(object n_threads) except -1
+cdef int team_size(int wanted, Py_ssize_t size) except -1

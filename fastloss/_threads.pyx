@@ -16,9 +16,13 @@ cdef extern from *:
     int omp_get_max_threads() nogil
     const int FL_OPENMP
 
-# Below this many elements a team takes longer to wake than the work takes.
+cdef extern from "_threads.h" nogil:
+    int room_for_threads "fl_room_for_threads"(int wanted)
+
 cdef enum:
-    SMALL = 1 << 18
+    SMALL = 1 << 18      # elements below which a team takes longer to wake than the work takes
+    PER_CPU = 4          # threads that are started at most, however many are asked for
+    ALWAYS = 4           # so many are, without looking at the CPUs
 
 cdef object chosen = None        # set_num_threads
 cdef bint forked = False
@@ -115,14 +119,31 @@ def get_num_threads():
     return max(1, min(wanted, cpu_count()))
 
 
-cdef int team_size(object n_threads, Py_ssize_t size) except -1:
-    """Threads for one call on `size` elements."""
-    if n_threads is None:
-        return 1 if size < SMALL else get_num_threads()
-    n = checked(n_threads)
+cdef int wanted_threads(object n_threads) except -1:
+    """The argument of a call as a number, 0 for None.
+
+    It may be any object with an `__index__`, which may do anything: convert it before arrays are
+    looked at.
+    """
+    return 0 if n_threads is None else <int>min(checked(n_threads), 1 << 16)
+
+
+cdef int team_size(int wanted, Py_ssize_t size) except -1:
+    """Threads for one call on `size` elements.
+
+    More than a few per CPU only wait for each other, and OpenMP ends the process if one cannot be
+    started.
+    """
+    cdef int n = wanted
     # A forked child inherits OpenMP's bookkeeping but not its threads, and would wait
     # for them for ever.
-    return 1 if forked else <int>min(n, 1 << 16)
+    if n == 1 or forked or (n == 0 and size < SMALL):
+        return 1
+    if n == 0:
+        n = get_num_threads()
+    elif n > ALWAYS:
+        n = min(n, max(ALWAYS, PER_CPU * <int>cpu_count()))
+    return room_for_threads(n) if n > 1 else 1
 
 
 def _after_fork():

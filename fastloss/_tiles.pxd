@@ -144,10 +144,14 @@ cdef inline void write_part(const RowJob *job, const Operand *a, Py_ssize_t star
 
 
 cdef inline void move_rows(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
-                           bint turned, real *tiles, real *spare, bint outward) noexcept nogil:
-    """n rows as tiles, one after the other, or outward from them; those are overwritten then."""
-    cdef real part[LANES * PART]
-    cdef double part_spare[LANES * PART]      # of any type
+                           bint turned, real *tiles, real *spare, double *parts,
+                           bint outward) noexcept nogil:
+    """n rows as tiles, one after the other, or outward from them; those are overwritten then.
+
+    `parts` is room for two tiles of PART classes.
+    """
+    cdef real *part = <real *>parts
+    cdef real *part_spare = <real *>(parts + LANES * PART)
     cdef Py_ssize_t size = LANES * job.classes
     cdef Py_ssize_t i, k, first, count
     cdef Py_ssize_t done = 0
@@ -164,11 +168,9 @@ cdef inline void move_rows(const RowJob *job, const Operand *a, Py_ssize_t start
             if outward:
                 for k in range(n):
                     memcpy(part + k * count, tiles + k * job.classes + first, count * sizeof(real))
-                write_part[real](job, a, start, n, first, count, False, part,
-                                 <real *>part_spare)
+                write_part[real](job, a, start, n, first, count, False, part, part_spare)
             else:
-                read_part[real](job, a, start, n, first, count, False, part,
-                                 <real *>part_spare)
+                read_part[real](job, a, start, n, first, count, False, part, part_spare)
                 for k in range(n):
                     memcpy(tiles + k * job.classes + first, part + k * count, count * sizeof(real))
         return

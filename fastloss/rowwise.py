@@ -26,7 +26,7 @@ from fastloss._values import array_of, check_unmasked
 from fastloss.pointwise import LogLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
@@ -167,6 +167,7 @@ def cross_entropy_loss(
     eps: float | Literal["auto"] = 1e-7,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Cross entropy of class scores: mean over rows of -ln softmax(z) of the label, in nats.
@@ -183,6 +184,8 @@ def cross_entropy_loss(
         See `CrossEntropyLoss`.
     sample_weight : array_like, (n,), optional
         Weights of the rows.
+    out : ndarray, (n,) of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the rows go.
     n_threads : int, optional
         Number of threads.
 
@@ -202,4 +205,4 @@ def cross_entropy_loss(
     """
     loss = shared(CrossEntropyLoss, from_logits, label_smoothing, ignore_index, class_weight, eps,
                   reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

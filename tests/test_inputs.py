@@ -49,6 +49,58 @@ def test_lists_and_scalars(case):
     assert_same_bits(loss.grad([0, 1], [True, False]), loss.grad([0.0, 1.0], [1.0, 0.0]))
 
 
+BYTES = np.array([0, 1, 2, 127, 128, 254, 255, 0, 1], np.uint8)
+
+
+def bools(rng, n):
+    """Return bools whose true ones have any byte but 0, as masks from other languages."""
+    found = rng.choice(BYTES, n).view(bool)
+    assert n < 50 or found.view(np.uint8).max() > 1
+    return found
+
+
+def plain(a):
+    return a.view(np.uint8) != 0
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float16, *DTYPES])
+def test_bools_of_any_byte(case, dtype):
+    rng = np.random.default_rng(3)
+    for n in (9, 2000, 20_000):
+        y, w, p = bools(rng, n), bools(rng, n), rng.random(n).astype(dtype)
+        expected = all_results(case.loss(), plain(y), p, plain(w), n_threads=2)
+        assert_same_bits(all_results(case.loss(), y, p, w, n_threads=2), expected)
+        assert_same_bits(all_results(case.loss(), y[::-1], p[::-1], w[::-1]),
+                         all_results(case.loss(), plain(y)[::-1], p[::-1], plain(w)[::-1]))
+        # a prediction too
+        assert_same_bits(all_results(case.loss(), p, y), all_results(case.loss(), p, plain(y)))
+
+
+def test_bools_of_any_byte_elsewhere():
+    rng = np.random.default_rng(4)
+    n = 300
+    labels, w, t, p = bools(rng, n), bools(rng, n), bools(rng, n * 3).reshape(n, 3), rng.random(n)
+    z, x = rng.normal(size=(2, n, 3))
+    loss = fl.CrossEntropyLoss(class_weight=[1, 2, 3])
+    assert loss.value(labels, z, w) == loss.value(plain(labels), z, plain(w))
+    assert loss.value(t, z, w) == loss.value(plain(t), z, plain(w))
+    assert_same_bits(loss.grad(t.T.copy().T, t), loss.grad(plain(t), plain(t)))
+    for loss in (fl.PairContrastiveLoss(), fl.PairContrastiveLoss(distance="cosine")):
+        assert_same_bits(loss.value_and_grad(x, z, labels, w),
+                         loss.value_and_grad(x, z, plain(labels), plain(w)))
+        assert loss.value(t, z, labels) == loss.value(plain(t), z, labels)
+    for loss in (fl.SupConLoss(), fl.BatchTripletLoss()):
+        assert_same_bits(loss.value_and_grad(x, labels, w),
+                         loss.value_and_grad(x, plain(labels), plain(w)))
+        assert loss.value(t, labels) == loss.value(plain(t), plain(labels))
+    fl.LogLoss().check(labels, p, w)
+    fl.CrossEntropyLoss().check(t, z, w)
+    assert fl.log_loss(np.array([[0, 255], [255, 0]], np.uint8).view(bool),
+                       np.array([[0.1, 0.8], [0.9, 0.3]])) == pytest.approx(
+        -np.log([0.9, 0.8, 0.9, 0.7]).mean(), rel=1e-14)
+
+
 @every_case
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_zero_dimensions(case, dtype):

@@ -37,7 +37,7 @@ def data_of(cls):
     assert data.pop() == "sample_weight"
     options = {name for name, item in value.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}
     names = getattr(cls, "_names", ())       # what its messages call them
-    return [*names, *data[len(names):]], {"sample_weight", *options} - {"out"}
+    return [*names, *data[len(names):]], {"sample_weight", *options}
 
 
 def kernels_of(case):
@@ -97,12 +97,12 @@ def test_loss_has_a_function(name):
     assert keywords == parameters_of(CLASSES[name]), f"parameters of {snake(name)} and {name}"
 
 
-@every_embedding
+@every_loss
 def test_a_call_takes_what_value_takes(name):
-    call, value = (inspect.signature(getattr(EMBEDDING[name], method)).parameters
+    call, value = (inspect.signature(getattr(CLASSES[name], method)).parameters
                    for method in ("__call__", "value"))
-    assert {key: item.kind for key, item in call.items()} == {
-        key: item.kind for key, item in value.items() if key != "out"}
+    assert {key: (item.kind, item.default) for key, item in call.items()} == {
+        key: (item.kind, item.default) for key, item in value.items()}
 
 
 @every_loss

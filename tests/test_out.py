@@ -342,3 +342,47 @@ def test_out_of_none_and_of_most_dimensions(case, shape):
     assert got[0] is g
     assert got[1] is h
     assert_same_bits(got, expected[1:])
+
+
+# ---- strides that interleave -------------------------------------------------------------------
+
+
+def shares_with_itself(a):
+    """Return whether elements share memory, by looking at each byte."""
+    steps = np.zeros(1, np.int64)
+    for length, stride in zip(a.shape, a.strides, strict=True):
+        steps = (steps[:, None] + np.arange(length) * stride).ravel()
+    steps = np.add.outer(steps, np.arange(a.itemsize)).ravel()
+    return np.unique(steps).size != steps.size
+
+
+def test_strides_that_interleave():
+    loss = LOSS.replace(reduction="sum")
+    rng = np.random.default_rng(5)
+    buffer = np.zeros(3000)
+    taken = refused = 0
+    for _ in range(3000):
+        shape = tuple(int(k) for k in rng.integers(1, 6, rng.integers(1, 5)))
+        strides = tuple(int(k) * int(rng.choice([8, 8, 8, 4])) for k in rng.integers(-20, 21, 4))
+        out = np.ndarray(shape, np.float64, buffer, 12_000, strides[:len(shape)])
+        y, p = rng.random((2, *shape))
+        if shares_with_itself(out):
+            refused += 1
+            with pytest.raises(ValueError, match=r"^out has elements that share memory"):
+                loss.grad(y, p, out=out)
+        else:
+            taken += 1
+            assert loss.grad(y, p, out=out) is out
+            assert_same_bits(np.array(out), loss.grad(y, p))
+    assert min(taken, refused) > 500
+
+
+def test_strides_that_interleave_far_apart():
+    # 3 i + 7 j for i < 7 and j < 3000 meet nowhere, but each column lies among the others
+    buffer = np.zeros(3 * 7 + 7 * 3000)
+    out = np.lib.stride_tricks.as_strided(buffer, (7, 3000), (3 * 8, 7 * 8))
+    y, p = np.random.default_rng(0).random((2, 7, 3000))
+    assert_same_bits(np.array(LOSS.grad(y, p, out=out)), LOSS.grad(y, p))
+    meeting = np.lib.stride_tricks.as_strided(buffer, (8, 2000), (3 * 8, 7 * 8))
+    with pytest.raises(ValueError, match="share memory"):
+        LOSS.grad(*np.zeros((2, 8, 2000)), out=meeting)

@@ -69,10 +69,10 @@ class PairLoss(RowsLoss):
 
     def __call__(
         self, a: ArrayLike, b: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *,
-        n_threads: int | None = None,
+        out: Array | None = None, n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return self._kernel.value((a, b), y, sample_weight, None, n_threads)
+        return self._kernel.value((a, b), y, sample_weight, out, n_threads)
 
     def value(
         self,

@@ -11,7 +11,7 @@ from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairLoss, 
 from fastloss.pointwise import ContrastiveLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -92,6 +92,7 @@ def pair_contrastive_loss(
     pos_margin: float | None = None,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Contrastive loss of pairs: mean of y d² + (1 - y) max(margin - d, 0)², d = |a - b|.
@@ -108,6 +109,8 @@ def pair_contrastive_loss(
         See `PairContrastiveLoss`.
     sample_weight : array_like (n,), optional
         Weights of the pairs.
+    out : ndarray (n,) of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the pairs go.
     n_threads : int, optional
         Number of threads.
 
@@ -126,7 +129,7 @@ def pair_contrastive_loss(
     12.625
     """
     loss = shared(PairContrastiveLoss, margin, distance, similar_label, form, pos_margin, reduction)
-    return loss.value(a, b, y, sample_weight, n_threads=n_threads)
+    return loss.value(a, b, y, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +194,7 @@ def cosine_embedding_loss(
     labels: tuple[int, int] = (-1, 1),
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Cosine embedding loss: mean of 1 - cos where y is 1, of max(cos - margin, 0) where y is -1.
@@ -207,6 +211,8 @@ def cosine_embedding_loss(
         See `CosineEmbeddingLoss`.
     sample_weight : array_like (n,), optional
         Weights of the pairs.
+    out : ndarray (n,) of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the pairs go.
     n_threads : int, optional
         Number of threads.
 
@@ -226,4 +232,4 @@ def cosine_embedding_loss(
     0.600000
     """
     loss = shared(CosineEmbeddingLoss, margin, labels, reduction)
-    return loss.value(a, b, y, sample_weight, n_threads=n_threads)
+    return loss.value(a, b, y, sample_weight, out=out, n_threads=n_threads)

@@ -81,10 +81,11 @@ class TripletLoss(RowsLoss):
 
     def __call__(
         self, anchors: ArrayLike, positives: ArrayLike, negatives: ArrayLike,
-        sample_weight: ArrayLike | None = None, *, n_threads: int | None = None,
+        sample_weight: ArrayLike | None = None, *, out: Array | None = None,
+        n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return self._kernel.value((anchors, positives, negatives), None, sample_weight, None,
+        return self._kernel.value((anchors, positives, negatives), None, sample_weight, out,
                                   n_threads)
 
     def value(
@@ -182,6 +183,7 @@ def triplet_loss(
     soft_margin: bool = False,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Triplet loss: mean of max(|a - p| - |a - n| + margin, 0).
@@ -196,6 +198,8 @@ def triplet_loss(
         See `TripletLoss`.
     sample_weight : array_like (n,), optional
         Weights of the triplets.
+    out : ndarray (n,) of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the triplets go.
     n_threads : int, optional
         Number of threads.
 
@@ -214,4 +218,4 @@ def triplet_loss(
     4.0
     """
     loss = shared(TripletLoss, margin, distance, soft_margin, reduction)
-    return loss.value(anchors, positives, negatives, sample_weight, n_threads=n_threads)
+    return loss.value(anchors, positives, negatives, sample_weight, out=out, n_threads=n_threads)

@@ -18,7 +18,7 @@ from fastloss._base import (
 from fastloss._parameters import choice, either, number, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ContrastiveLoss",
@@ -110,6 +110,7 @@ def contrastive_loss(
     pos_margin: float | None = None,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Contrastive loss of labelled distances: mean of y p² + (1 - y) max(margin - p, 0)².
@@ -124,6 +125,8 @@ def contrastive_loss(
         See `ContrastiveLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -142,7 +145,7 @@ def contrastive_loss(
     0.16666666666666666
     """
     loss = shared(ContrastiveLoss, margin, similar_label, form, pos_margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,7 @@ def quality_loss(
     pos_margin: float | None = None,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Quality loss of labelled distances: the contrastive loss with margin 0.5.
@@ -191,6 +195,8 @@ def quality_loss(
         See `ContrastiveLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -204,7 +210,7 @@ def quality_loss(
         See `QualityLoss.value`.
     """
     loss = shared(QualityLoss, margin, similar_label, form, pos_margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +268,7 @@ def hinge_embedding_loss(
     margin: float = 1.0,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Hinge embedding loss: mean of p where y is 1, of max(margin - p, 0) where y is -1.
@@ -276,6 +283,8 @@ def hinge_embedding_loss(
         See `HingeEmbeddingLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -289,4 +298,4 @@ def hinge_embedding_loss(
         See `HingeEmbeddingLoss.value`.
     """
     loss = shared(HingeEmbeddingLoss, margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

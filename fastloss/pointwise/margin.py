@@ -9,7 +9,7 @@ from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, Interval, Loss, Redu
 from fastloss._parameters import choice, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ExponentialLoss",
@@ -83,6 +83,7 @@ def hinge_loss(
     labels: tuple[float, float] = (0, 1),
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Hinge loss: mean of max(1 - s z, 0), s = -1 or 1 for the two classes.
@@ -97,6 +98,8 @@ def hinge_loss(
         See `HingeLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -110,7 +113,7 @@ def hinge_loss(
         See `HingeLoss.value`.
     """
     loss = shared(HingeLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +160,7 @@ def squared_hinge_loss(
     labels: tuple[float, float] = (0, 1),
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Squared hinge loss: mean of max(1 - s z, 0)², s = -1 or 1 for the two classes.
@@ -171,6 +175,8 @@ def squared_hinge_loss(
         See `SquaredHingeLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -184,7 +190,7 @@ def squared_hinge_loss(
         See `SquaredHingeLoss.value`.
     """
     loss = shared(SquaredHingeLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +238,7 @@ def modified_huber_loss(
     labels: tuple[float, float] = (0, 1),
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Loss "modified Huber": mean of max(1 - s z, 0)², and of -4 s z where s z < -1.
@@ -246,6 +253,8 @@ def modified_huber_loss(
         See `ModifiedHuberLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -259,7 +268,7 @@ def modified_huber_loss(
         See `ModifiedHuberLoss.value`.
     """
     loss = shared(ModifiedHuberLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,6 +319,7 @@ def exponential_loss(
     labels: tuple[float, float] = (0, 1),
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Exponential loss: mean of e^(-s z), s = -1 or 1 for the two classes.
@@ -324,6 +334,8 @@ def exponential_loss(
         See `ExponentialLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -337,4 +349,4 @@ def exponential_loss(
         See `ExponentialLoss.value`.
     """
     loss = shared(ExponentialLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

@@ -21,7 +21,7 @@ from fastloss._base import (
 from fastloss._parameters import either, flag, number, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "FocalLoss",
@@ -127,6 +127,7 @@ def log_loss(
     label_smoothing: float = 0.0,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Log loss of probabilities or logits: mean of -y ln p - (1 - y) ln(1 - p), in nats.
@@ -141,6 +142,8 @@ def log_loss(
         See `LogLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -159,7 +162,7 @@ def log_loss(
     0.6931471805599453
     """
     loss = shared(LogLoss, eps, from_logits, pos_weight, label_smoothing, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +221,7 @@ def focal_loss(
     alpha: float = 0.25,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Focal loss of logits: mean of -alpha_t (1 - p_t)^gamma ln p_t.
@@ -232,6 +236,8 @@ def focal_loss(
         See `FocalLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -245,7 +251,7 @@ def focal_loss(
         See `FocalLoss.value`.
     """
     loss = shared(FocalLoss, gamma, alpha, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +298,7 @@ def kl_divergence_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Kullback-Leibler divergence: mean of t (ln t - ln p).
@@ -306,6 +313,8 @@ def kl_divergence_loss(
         See `KLDivergenceLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -319,4 +328,4 @@ def kl_divergence_loss(
         See `KLDivergenceLoss.value`.
     """
     loss = shared(KLDivergenceLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

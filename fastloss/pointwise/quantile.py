@@ -9,7 +9,7 @@ from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "EpsilonInsensitiveLoss",
@@ -62,6 +62,7 @@ def pinball_loss(
     quantile: float = 0.5,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Pinball loss: mean of quantile (y - p) below y and of (1 - quantile) (p - y) above.
@@ -76,6 +77,8 @@ def pinball_loss(
         See `PinballLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -89,7 +92,7 @@ def pinball_loss(
         See `PinballLoss.value`.
     """
     loss = shared(PinballLoss, quantile, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,7 @@ def expectile_loss(
     level: float = 0.5,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Expectile loss: mean of (y - p)², weighed by level below y and by 1 - level above.
@@ -149,6 +153,8 @@ def expectile_loss(
         See `ExpectileLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -162,7 +168,7 @@ def expectile_loss(
         See `ExpectileLoss.value`.
     """
     loss = shared(ExpectileLoss, level, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +220,7 @@ def epsilon_insensitive_loss(
     squared: bool = False,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Epsilon-insensitive loss: mean of max(|p - y| - epsilon, 0), or of its square.
@@ -228,6 +235,8 @@ def epsilon_insensitive_loss(
         See `EpsilonInsensitiveLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -241,4 +250,4 @@ def epsilon_insensitive_loss(
         See `EpsilonInsensitiveLoss.value`.
     """
     loss = shared(EpsilonInsensitiveLoss, epsilon, squared, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

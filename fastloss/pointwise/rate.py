@@ -9,7 +9,7 @@ from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Re
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "GammaLoss",
@@ -69,6 +69,7 @@ def poisson_loss(
     log_input: bool = True,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Poisson loss: mean of e^z - y z, or of p - y ln p.
@@ -83,6 +84,8 @@ def poisson_loss(
         See `PoissonLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -96,7 +99,7 @@ def poisson_loss(
         See `PoissonLoss.value`.
     """
     loss = shared(PoissonLoss, log_input, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,7 @@ def gamma_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Gamma loss: mean of z + y e^(-z).
@@ -156,6 +160,8 @@ def gamma_loss(
         See `GammaLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -169,7 +175,7 @@ def gamma_loss(
         See `GammaLoss.value`.
     """
     loss = shared(GammaLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +228,7 @@ def tweedie_loss(
     power: float = 1.5,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Tweedie loss: mean of e^((2 - k) z) / (2 - k) - y e^((1 - k) z) / (1 - k), k the power.
@@ -236,6 +243,8 @@ def tweedie_loss(
         See `TweedieLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -249,4 +258,4 @@ def tweedie_loss(
         See `TweedieLoss.value`.
     """
     loss = shared(TweedieLoss, power, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

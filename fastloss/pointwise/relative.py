@@ -18,7 +18,7 @@ from fastloss._base import (
 from fastloss._parameters import number, outside, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "AbsolutePercentageLoss",
@@ -94,6 +94,7 @@ def tweedie_deviance_loss(
     power: float = 0.0,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Tweedie deviance: mean of the deviance of predicted means p, of variance p^power.
@@ -108,6 +109,8 @@ def tweedie_deviance_loss(
         See `TweedieDevianceLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -121,7 +124,7 @@ def tweedie_deviance_loss(
         See `TweedieDevianceLoss.value`.
     """
     loss = shared(TweedieDevianceLoss, power, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,7 @@ def squared_log_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Squared logarithmic loss: mean of (ln(1 + p) - ln(1 + y))².
@@ -181,6 +185,8 @@ def squared_log_loss(
         See `SquaredLogLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -194,7 +200,7 @@ def squared_log_loss(
         See `SquaredLogLoss.value`.
     """
     loss = shared(SquaredLogLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +246,7 @@ def absolute_percentage_loss(
     eps: float = 2.220446049250313e-16,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Absolute percentage loss: mean of |p - y| / max(|y|, eps), as a fraction.
@@ -254,6 +261,8 @@ def absolute_percentage_loss(
         See `AbsolutePercentageLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -267,4 +276,4 @@ def absolute_percentage_loss(
         See `AbsolutePercentageLoss.value`.
     """
     loss = shared(AbsolutePercentageLoss, eps, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

@@ -9,7 +9,7 @@ from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._parameters import number, parameter, shared
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "AbsoluteLoss",
@@ -60,6 +60,7 @@ def absolute_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Absolute loss: mean of |y - p|.
@@ -74,6 +75,8 @@ def absolute_loss(
         Weights, of the same shape.
     reduction
         See `AbsoluteLoss`.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -87,7 +90,7 @@ def absolute_loss(
         See `AbsoluteLoss.value`.
     """
     loss = shared(AbsoluteLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def squared_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Squared loss: mean of (p - y)².
@@ -139,6 +143,8 @@ def squared_loss(
         Weights, of the same shape.
     reduction
         See `SquaredLoss`.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -152,7 +158,7 @@ def squared_loss(
         See `SquaredLoss.value`.
     """
     loss = shared(SquaredLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +205,7 @@ def huber_loss(
     delta: float = 1.0,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Huber loss: mean of (p - y)² / 2, and of delta (|p - y| - delta / 2) beyond delta.
@@ -213,6 +220,8 @@ def huber_loss(
         See `HuberLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -226,7 +235,7 @@ def huber_loss(
         See `HuberLoss.value`.
     """
     loss = shared(HuberLoss, delta, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,6 +284,7 @@ def pseudo_huber_loss(
     delta: float = 1.0,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Pseudo-Huber loss: mean of delta² (sqrt(1 + ((p - y) / delta)²) - 1).
@@ -289,6 +299,8 @@ def pseudo_huber_loss(
         See `PseudoHuberLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -302,7 +314,7 @@ def pseudo_huber_loss(
         See `PseudoHuberLoss.value`.
     """
     loss = shared(PseudoHuberLoss, delta, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,6 +359,7 @@ def log_cosh_loss(
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
+    out: NDArray[Any] | None = None,
     n_threads: int | None = None,
 ) -> Any:
     """Log-cosh loss: mean of ln cosh(p - y).
@@ -361,6 +374,8 @@ def log_cosh_loss(
         See `LogCoshLoss`.
     sample_weight : array_like, optional
         Weights, of the same shape.
+    out : ndarray of float32 or float64, optional
+        For ``reduction="none"``: where the losses of the elements go.
     n_threads : int, optional
         Number of threads.
 
@@ -374,4 +389,4 @@ def log_cosh_loss(
         See `LogCoshLoss.value`.
     """
     loss = shared(LogCoshLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, n_threads=n_threads)
+    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)

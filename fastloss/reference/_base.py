@@ -50,9 +50,10 @@ class Reference(Loss):
         return divisor.get(self.reduction, 1.0) or np.nan
 
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None,
+        *, out: Any = None, n_threads: int | None = None,
     ) -> Any:
-        return self.value(y_true, y_pred, sample_weight)
+        return self.value(y_true, y_pred, sample_weight, out=out)
 
     def value(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None,

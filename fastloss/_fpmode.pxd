@@ -1,0 +1,7 @@
+# cython: language_level=3
+"""The default mode of floating-point arithmetic, entered and left; `_fpmode.h` says why."""
+
+cdef extern from "_fpmode.h" nogil:
+    ctypedef int Mode "fl_mode"
+    Mode enter_default_mode "fl_enter_default_mode"()
+    void leave_default_mode "fl_leave_default_mode"(Mode before)
