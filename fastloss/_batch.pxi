@@ -479,8 +479,8 @@ cdef inline real square_by(const BatchJob *job, int which, Twice square,
     cdef real v = <real>square.high
     cdef real least = 0
     cdef real most = INFINITY
-    cdef double d = sqrt(square.high) if job.factor == 0 else job.factor * square.high
-    cdef double excess = d - job.threshold[which]
+    cdef double excess = excess_by(distance_by(square, job.factor), Twice(0, 0),
+                                   -job.threshold[which])
     cdef Py_ssize_t step
     for step in range(64):
         if excess > 0 and not excess_at[real](job, which, v) > 0:

@@ -174,8 +174,9 @@ cdef class Pairs:
         self.a = Rows(x, labels, normalize, distance)
         self.b = self.a if others is None else Rows(others, other_labels, normalize, distance)
         self.single = self.a.single
-        self.dim = self.a.dim
-        self.width = self.a.width
+        # of no rows the length is of no use, and may be any
+        self.dim = self.a.dim if self.a.n + self.b.n else 0
+        self.width = padded(self.dim)
         self.n_threads = team_size(
             n_threads, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
         # no more than there may be work for at a time

@@ -38,7 +38,9 @@ cdef inline Twice two_product(double a, double b) noexcept nogil:
 cdef inline Twice normal(double high, double low) noexcept nogil:
     """The number in two parts of which the second is what the first lost; infinite ones in one."""
     cdef double s = high + low
-    return Twice(s, low - (s - high) if fabs(s) < INFINITY else 0)
+    if not fabs(high) < INFINITY:
+        return Twice(high, 0)
+    return Twice(s, low - (s - high))
 
 
 cdef inline void add_exactly(Twice *total, Twice x) noexcept nogil:
@@ -98,6 +100,22 @@ cdef Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py
     if not square.high > EQUAL:
         return Twice(0 * square.high, 0)
     return normal(2 * square.high, 2 * square.low)
+
+
+cdef inline Twice distance_by(Twice square, double factor) noexcept nogil:
+    """The distance: a multiple of its square, or for 0 the root."""
+    if factor != 0:
+        return Twice(factor * square.high, factor * square.low)
+    return root_of(square) if 0 < square.high < INFINITY else square
+
+
+cdef inline double excess_by(Twice positive, Twice negative, double margin) noexcept nogil:
+    """The first distance minus the second, plus a margin; 0 if only roundings are left."""
+    cdef Twice d = two_sum(positive.high, -negative.high)
+    cdef Twice total = two_sum(d.high, margin)
+    cdef double excess = total.high + (total.low + d.low + (positive.low - negative.low))
+    cdef double room = EQUAL * (positive.high + negative.high + fabs(margin))
+    return 0 if fabs(excess) <= room else excess
 
 
 cdef inline int order(Twice x, Twice z, bint scaled) noexcept nogil:

@@ -238,14 +238,10 @@ cdef inline double excess_slack(const TripletJob *job, Py_ssize_t i, double posi
 
 cdef double fine_excess(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, Py_ssize_t j,
                         const Fine *fine, real tag) noexcept nogil:
-    """d_ap - d_an + margin, of equal distances the margin."""
-    cdef Twice near = fine_square[real](job, i, p, fine, 0)
-    cdef Twice far = fine_square[real](job, i, j, fine, 0)
-    if order(near, far, job.a.norm != NULL) == 0:
-        return job.margin
-    if job.euclidean:
-        return sqrt(near.high) - sqrt(far.high) + job.margin
-    return job.factor * (near.high - far.high) + job.margin
+    """d_ap - d_an + margin."""
+    cdef double factor = 0 if job.euclidean else job.factor
+    return excess_by(distance_by(fine_square[real](job, i, p, fine, 0), factor),
+                     distance_by(fine_square[real](job, i, j, fine, 0), factor), job.margin)
 
 
 cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint same, double low,

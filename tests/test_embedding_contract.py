@@ -207,9 +207,11 @@ def test_errors_of_two_sides(name):
                 method(*arguments, **options)
 
 
-BAD = {"temperature": [0, -1, np.nan, np.inf, "1", None, True], "margin": [np.nan, "1", None],
+BAD = {"temperature": [0, -1, np.nan, np.inf, "1", None, True, 1e-320],
+       "margin": [np.nan, "1", None],
        "distance": ["manhattan", None, 2], "form": ["half", None], "pos_margin": [-1, np.nan],
-       "alpha": [0, -1], "beta": [0, np.inf], "base": [np.nan], "gamma": [0, -3], "scale": [0],
+       "alpha": [0, -1, 1e38], "beta": [0, np.inf], "base": [np.nan], "gamma": [0, -3, 1e31],
+       "scale": [0, 1e300],
        "bias": [np.inf], "symmetric": [1, "yes"], "detach_weights": [0], "normalize": [1, None],
        "reduction": ["none", "sum_over_batch_size", None], "mining": ["easy"],
        "soft_margin": ["yes"]}

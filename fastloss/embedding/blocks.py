@@ -200,7 +200,8 @@ class Block:
                 mine[1], theirs[1]):
             raise ValueError("blocks must have the same rows or none in common, got rows "
                              f"{mine[0]} to {mine[1] - 1} and {theirs[0]} to {theirs[1] - 1}")
-        return self.loss._one_batch and mine == theirs
+        # blocks of no rows have none in common, wherever they start
+        return self.loss._one_batch and mine == theirs and (other is self or len(self) > 0)
 
     def _meet(self, other: Block, n_threads: int | None) -> tuple[Any, list[tuple[Array, Array]]]:
         """Return the pairs of two blocks, and how many of either kind the rows of each have."""
