@@ -108,8 +108,10 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
         job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
 
 
-cdef inline void keep_larger(double *largest, double *which, double v, double index) noexcept nogil:
-    """Of equals, the lower index."""
+cdef inline void keep_larger(double *largest, double *which, double *second, double v,
+                             double index, double next) noexcept nogil:
+    """Of two largest and second largest numbers these; of equals, the lower index."""
+    second[0] = max(second[0], next, min(largest[0], v))
     if v > largest[0] or (v == largest[0] and index < which[0]):
         largest[0] = v
         which[0] = index
@@ -117,30 +119,33 @@ cdef inline void keep_larger(double *largest, double *which, double v, double in
 
 cdef void find_extremes(const void *parameters, const BatchJob *job, const Place *at,
                         real *tile, real *columns, Meeting meeting,
-                        CommonTag shifts) noexcept nogil:
+                        Shifts shifts) noexcept nogil:
     """The largest -v of pairs of different classes and v of the same, and which rows they are of.
 
-    Indices are counted from the blocks' first rows.
+    Indices are counted from the blocks' first rows. With `EachTag` the second largest too, which
+    may be as large: what is not larger than the largest so far, or that when it is no longer.
     """
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l
     cdef real none = -INFINITY
     cdef real zero = 0
     cdef real one = 1
-    cdef real different, same_class, index_j, more, v
+    cdef real different, same_class, index_j, more, v, less
     cdef real *column
     cdef real *row_of
+    cdef real *second
     cdef const int *label = job.a.label + at.i
     cdef bint same
     cdef int label_j, own_lane
     cdef real largest[2][MOST]
     cdef real which[2][MOST]
+    cdef real next[2][MOST]
     cdef real index[MOST]
     for l in range(size):
-        largest[0][l] = none
-        largest[1][l] = none
-        which[0][l] = 0
-        which[1][l] = 0
+        for j in range(2):
+            largest[j][l] = none
+            next[j][l] = none
+            which[j][l] = 0
         index[l] = <real>(at.i - at.first + l)
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
@@ -148,10 +153,18 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
         index_j = <real>j
         column = columns + j * size
         row_of = column + 2 * at.n * size
+        second = row_of + 2 * at.n * size
         for l in range(size):      # vectorised
             same = label[l] == label_j
             different = none if same else -tile[j * size + l]
             # "+ zero" as above, and numbers by choice in arithmetic
+            if Shifts is EachTag:
+                less = different if different < largest[0][l] else largest[0][l]
+                v = less if less > next[0][l] else next[0][l]
+                next[0][l] = v + zero
+                less = different if different < column[l] else column[l]
+                v = less if less > second[l] else second[l]
+                second[l] = v + zero
             v = different if different > largest[0][l] else largest[0][l]
             v += zero
             more = one if v > largest[0][l] else zero
@@ -164,11 +177,19 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
             row_of[l] += more * (index[l] - row_of[l])
         column += at.n * size
         row_of += at.n * size
+        second += at.n * size
         for l in range(size):      # vectorised
             same = label[l] == label_j
             same_class = tile[j * size + l] if same else none
             if Meeting is OwnTag:
                 same_class = none if <int>l == own_lane else same_class
+            if Shifts is EachTag:
+                less = same_class if same_class < largest[1][l] else largest[1][l]
+                v = less if less > next[1][l] else next[1][l]
+                next[1][l] = v + zero
+                less = same_class if same_class < column[l] else column[l]
+                v = less if less > second[l] else second[l]
+                second[l] = v + zero
             v = same_class if same_class > largest[1][l] else largest[1][l]
             v += zero
             more = one if v > largest[1][l] else zero
@@ -181,8 +202,9 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
             row_of[l] += more * (index[l] - row_of[l])
     for l in range(at.lanes):
         for j in range(2):
-            keep_larger(&job.a.sums[j][at.i + l], &job.a.sums[j + 2][at.i + l], largest[j][l],
-                        at.j + which[j][l])
+            keep_larger(&job.a.sums[j][at.i + l], &job.a.sums[j + 2][at.i + l],
+                        &job.a.sums[j + 4][at.i + l], largest[j][l], at.j + which[j][l],
+                        next[j][l])
 
 
 cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
@@ -344,7 +366,8 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
                     slope = zero if none else slope
                 tile[j * size + l] = weight * slope
                 costs[l] += weight * cost
-                weight = weight if cost > zero else zero
+                # a cost or a slope may vanish where the other does not
+                weight = weight if (cost > zero) | (slope != zero) else zero
                 counts[l] += weight
         for l in range(at.lanes):
             total += costs[l]
@@ -426,19 +449,92 @@ cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
 # ---- tiles ---------------------------------------------------------------------------------
 
 
+cdef inline real near_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py_ssize_t j,
+                             Py_ssize_t dim, Py_ssize_t width, bint cosine,
+                             real tag) noexcept nogil:
+    """The square of the distance of two rows that are near for their size, from differences."""
+    cdef const real *x = <const real *>a.x + i * width
+    cdef const real *z = <const real *>b.x + j * width
+    cdef double unit = 1.2e-7 if real is float else 2.3e-16
+    cdef double exact = 0
+    cdef real difference
+    cdef Py_ssize_t k
+    for k in range(dim):
+        difference = x[k] - z[k]
+        exact += <double>difference * difference
+    if a.norm != NULL and exact > 0 and exact < 16 * unit * unit:
+        # rows of one direction, but for how they were scaled
+        exact = exact_square[real](a, i, b, j, dim, cosine, 0).high
+    return <real>exact
+
+
+cdef inline real excess_at(const BatchJob *job, int which, real v) noexcept nogil:
+    """How much more than a threshold a distance is, as costs have it."""
+    return (sqrt_(v) if job.factor == 0 else <real>job.factor * v) - <real>job.threshold[which]
+
+
+cdef inline real square_by(const BatchJob *job, int which, Twice square,
+                           real tag) noexcept nogil:
+    """The square of a distance, rounded to the side of a threshold where the distance is."""
+    cdef real v = <real>square.high
+    cdef real least = 0
+    cdef real most = INFINITY
+    cdef double excess = excess_by(distance_by(square, job.factor), Twice(0, 0),
+                                   -job.threshold[which])
+    cdef Py_ssize_t step
+    for step in range(64):
+        if excess > 0 and not excess_at[real](job, which, v) > 0:
+            v = next_after(v, most)
+        elif excess < 0 and not excess_at[real](job, which, v) < 0 and v > least:
+            v = next_after(v, least)
+        elif excess == 0 and excess_at[real](job, which, v) > 0 and v > least:
+            v = next_after(v, least)
+        elif excess == 0 and excess_at[real](job, which, v) < 0:
+            v = next_after(v, most)
+        else:
+            break
+    return v
+
+
+cdef void settle_critical(const BatchJob *job, const Place *at, int which,
+                          real *tile) noexcept nogil:
+    """Compute those squares of distances again whose rounding decides whether a pair costs."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real critical = <real>job.critical[which]
+    cdef real base
+    cdef double unit = 1.2e-7 if real is float else 2.3e-16
+    cdef int found = 0
+    cdef real slack[MOST]
+    for l in range(size):
+        base = (<const real *>job.a.base)[at.i + l]
+        slack[l] = <real>(slack_of(job.tolerance, unit, base, job.critical[which])
+                          + 4 * unit * job.critical[which])
+    for j in range(at.n):
+        for l in range(size):      # vectorised
+            found |= magnitude(tile[j * size + l] - critical) <= slack[l]
+    if not found:
+        return
+    for j in range(at.n):
+        for l in range(at.lanes):
+            if (magnitude(tile[j * size + l] - critical) <= slack[l]
+                    and not (at.own and at.i + l == at.j + j)):
+                tile[j * size + l] = square_by[real](
+                    job, which, exact_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
+                                                   job.cosine, 0), 0)
+
+
 cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const real *turned,
                                  real *tile, Near *near) noexcept nogil:
     """v of all pairs of a panel; returns how many of them are too near for products."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t width = job.width
-    cdef Py_ssize_t j, l, k, count = 0
-    cdef real zero = 0
+    cdef Py_ssize_t j, l, count = 0
     cdef real closeness = <real>0.01
     cdef real factor = <real>(-2 if job.distance else 1)
-    cdef real base_j, v, difference
-    cdef double exact
+    cdef real base_j, v
     cdef int any_near = 0
-    cdef const real *x = <const real *>job.a.x + at.i * width
+    cdef int which
     cdef const real *z = <const real *>job.b.x + at.j * width
     cdef const real *base = <const real *>job.a.base + at.i
     cdef const real *others = <const real *>job.b.base + at.j
@@ -458,20 +554,18 @@ cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const rea
             v = (base[l] + base_j) + factor * tile[j * size + l]
             any_near |= v < closeness * (base[l] + base_j)
             tile[j * size + l] = v
-    if not any_near:
-        return 0
-    for j in range(at.n):
+    for j in range(at.n if any_near else 0):
         for l in range(at.lanes):
-            if tile[j * size + l] < closeness * (base[l] + others[j]):
-                exact = 0
-                for k in range(job.dim):
-                    difference = x[l * width + k] - z[j * width + k]
-                    exact += <double>difference * difference
-                tile[j * size + l] = <real>exact
-                if not (at.own and at.i + l == at.j + j):
-                    near[count].j = <int>j
-                    near[count].l = <int>l
-                    count += 1
+            if at.own and at.i + l == at.j + j:
+                tile[j * size + l] = 0
+            elif tile[j * size + l] < closeness * (base[l] + others[j]):
+                tile[j * size + l] = near_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
+                                                       width, job.cosine, 0)
+                near[count].j = <int>j
+                near[count].l = <int>l
+                count += 1
+    for which in range(job.n_critical):
+        settle_critical[real](job, at, which, tile)
     return count
 
 
@@ -522,7 +616,7 @@ cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
 
 cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
     if job.step == EXTREMES:
-        return 4
+        return 6
     return 1 if job.step == WEIGH else 3 if job.step == SUM else 2
 
 
@@ -532,6 +626,9 @@ cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns)
     memset(columns, 0, column_kinds(job) * size * sizeof(real))
     if job.step == LARGEST or job.step == EXTREMES:
         for k in range(2 * size):
+            columns[k] = -INFINITY
+    if job.step == EXTREMES:
+        for k in range(4 * size, 6 * size):
             columns[k] = -INFINITY
 
 
@@ -543,14 +640,16 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
     cdef double total
     cdef double *sums
     cdef const real *row_of = columns + 2 * at.n * size
+    cdef const real *second = row_of + 2 * at.n * size
     if job.step == EXTREMES:
         for k in range(2):
             for j in range(at.j, at.j + at.n):
                 for l in range(lanes):
-                    keep_larger(&job.b.sums[k][j], &job.b.sums[k + 2][j], columns[l],
-                                at.first + row_of[l])
+                    keep_larger(&job.b.sums[k][j], &job.b.sums[k + 2][j], &job.b.sums[k + 4][j],
+                                columns[l], at.first + row_of[l], second[l])
                 columns += size
                 row_of += size
+                second += size
         return
     for k in range(column_kinds(job)):
         sums = job.b.sums[0 if job.step == LIFT else k]
@@ -592,7 +691,7 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
     at.j = other * SIDE
     at.n = min(<Py_ssize_t>SIDE, job.b.n - at.j)
     room = (at.n + ROWS - 1) // ROWS * ROWS
-    tiles = columns + 4 * SIDE * size
+    tiles = columns + 6 * SIDE * size
     near = <Near *>(tiles + TILED * SIDE)
     clear_columns[real](job, at.n, columns)
     at.i = at.first
@@ -729,10 +828,14 @@ def bind_extremes():
     """The step of a loss of each row's closest and farthest, as bytes of a BatchLoss."""
     cdef BatchLoss loss
     memset(&loss, 0, sizeof(BatchLoss))
-    loss.step32[EXTREMES][0] = <Step32>find_extremes[float, OtherTag]
-    loss.step32[EXTREMES][2] = <Step32>find_extremes[float, OwnTag]
-    loss.step64[EXTREMES][0] = <Step64>find_extremes[double, OtherTag]
-    loss.step64[EXTREMES][2] = <Step64>find_extremes[double, OwnTag]
+    loss.step32[EXTREMES][0] = <Step32>find_extremes[float, OtherTag, CommonTag]
+    loss.step32[EXTREMES][1] = <Step32>find_extremes[float, OtherTag, EachTag]
+    loss.step32[EXTREMES][2] = <Step32>find_extremes[float, OwnTag, CommonTag]
+    loss.step32[EXTREMES][3] = <Step32>find_extremes[float, OwnTag, EachTag]
+    loss.step64[EXTREMES][0] = <Step64>find_extremes[double, OtherTag, CommonTag]
+    loss.step64[EXTREMES][1] = <Step64>find_extremes[double, OtherTag, EachTag]
+    loss.step64[EXTREMES][2] = <Step64>find_extremes[double, OwnTag, CommonTag]
+    loss.step64[EXTREMES][3] = <Step64>find_extremes[double, OwnTag, EachTag]
     return (<char *>&loss)[:sizeof(BatchLoss)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, fabs, frexp, ldexp, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -38,6 +38,13 @@ cdef enum:
     KEPT = 1 << 22     # bytes of rows of weights
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
     COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
+    CANDIDATES = 16    # rows of a side whose components may be the center's
+
+# Squares of lengths beyond these have lost digits, or are about to; what rows are multiplied by then.
+cdef double SMALL = 1e-200
+cdef double LARGE = 1e200
+cdef double LIFT_SMALL = 4.149515568880993e180      # 2^600
+cdef double LIFT_LARGE = 2.409919865102884e-181     # 2^-600
 
 
 cdef double total_of(const double *x, Py_ssize_t n) noexcept:
@@ -153,6 +160,9 @@ cdef class Pairs:
     cdef Py_ssize_t dim
     cdef Py_ssize_t width
     cdef cnp.ndarray center
+    cdef bint cosine
+    cdef double tolerance
+    cdef double largest            # square of a length, of losses of distances
 
     def __init__(self, x, labels, others, other_labels, *, bint distance, bint normalize,
                  bint cosine, n_threads):
@@ -165,8 +175,9 @@ cdef class Pairs:
         self.a = Rows(x, labels, normalize, distance)
         self.b = self.a if others is None else Rows(others, other_labels, normalize, distance)
         self.single = self.a.single
-        self.dim = self.a.dim
-        self.width = self.a.width
+        # of no rows the length is of no use, and may be any
+        self.dim = self.a.dim if self.a.n + self.b.n else 0
+        self.width = padded(self.dim)
         self.n_threads = team_size(
             wanted, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
         # no more than there may be work for at a time
@@ -185,9 +196,44 @@ cdef class Pairs:
                 numbers(self.center)[k] += totals[i * self.dim + k]
         for k in range(self.dim if count else 0):
             numbers(self.center)[k] /= count
+        self.settle_center()
         for rows in self.sides():
             # 1 - cos is half the square of the distance of unit rows
             rows.pack(numbers(self.center), cosine, self.n_threads)
+        self.cosine = cosine
+        self.tolerance = self.find_tolerance() if distance else 0
+
+    cdef void settle_center(self):
+        """Replace the mean by numbers near it from which others may have exact differences."""
+        cdef Rows rows
+        cdef cnp.ndarray found = doubles(self.dim)      # 0: no center at all
+        cdef Py_ssize_t k
+        for rows in self.sides():
+            rows.closest(numbers(self.center), numbers(found))
+        for k in range(self.dim):
+            # NaN and infinity stay
+            if fabs(numbers(self.center)[k]) < INFINITY:
+                numbers(self.center)[k] = numbers(found)[k]
+
+    cdef double find_tolerance(self):
+        """What squares of distances are off by at most, relative to the squares of both lengths."""
+        cdef Rows rows
+        cdef int digits = 24 if self.single else 53
+        cdef int exponent = 0
+        cdef double base = 0
+        cdef double dim = self.dim
+        for rows in self.sides():
+            base = max(base, rows.largest_base())
+        self.largest = base
+        if not self.a.normalize and base < INFINITY:
+            # sums up to twice this are exact if they are of multiples of the square of the grid
+            frexp(2 * base, &exponent)
+            exponent += exponent % 2 - digits + digits % 2
+            if exponent > (-149 if self.single else -1074) and all(
+                    [rows.exact(ldexp(1, exponent // 2)) for rows in self.sides()]):
+                return 0
+        # sums of that many products, whose roundings go both ways
+        return ldexp(4 + min(dim / 2, 4 * sqrt(dim)), 1 - digits)
 
     cdef tuple sides(self):
         return (self.a,) if self.symmetric else (self.a, self.b)
@@ -207,17 +253,21 @@ cdef class Pairs:
             side.shift[k] = fill(rows, columns + (1 + k) * stride, shift[k])
         for k in range(3):
             side.factor[k] = fill(rows, columns + (3 + k) * stride, factor[k])
-        for k in range(4):
+        for k in range(6):
             side.sums[k] = numbers(rows.sums) + k * (padded(rows.n) + 1)
         if rows.g is not None:
             side.g = cnp.PyArray_DATA(rows.g)
         side.rest = numbers(rows.rest)
+        if rows.source is not None:
+            side.source = cnp.PyArray_DATA(rows.source)
+        side.norm = numbers(rows.norm) if rows.normalize else NULL
+        side.lift = numbers(rows.lift)
         return columns + COLUMNS * stride
 
     def run(self, bytes loss, str step, *, bint gradient=False, bint others=True,
             bint columns=True, tuple shift=((0.0, 0.0), (0.0, 0.0)),
             tuple factor=((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), tuple weight=(0.0, 0.0),
-            bint each=False, bint more=False):
+            bint each=False, bint more=False, tuple thresholds=(), double of_square=0):
         """Pass over all pairs.
 
         Parameters
@@ -235,6 +285,10 @@ cdef class Pairs:
             Whether shifts differ from row to row.
         more : bool
             Whether to add to the sums for gradients that the last pass made.
+        thresholds : tuple of float
+            Distances at which the cost of a pair begins or ends.
+        of_square : float
+            What the square of a distance is multiplied by to be one; 0 for the distance itself.
 
         Returns
         -------
@@ -257,7 +311,18 @@ cdef class Pairs:
         job.symmetric = self.symmetric
         job.columns = columns or self.symmetric
         job.distance = self.distance
-        job.each = each
+        # where squares may be off, the runners-up among extremes are wanted
+        job.each = each or (job.step == EXTREMES and self.tolerance > 0)
+        job.cosine = self.cosine
+        job.tolerance = self.tolerance
+        job.factor = of_square
+        job.n_critical = 0
+        for threshold in thresholds if self.tolerance > 0 else ():
+            square = threshold / of_square if of_square else threshold * threshold
+            if 0 < square < 5 * self.largest:     # else no distance is near
+                job.threshold[job.n_critical] = threshold
+                job.critical[job.n_critical] = square
+                job.n_critical += 1
         job.gradient = gradient
         job.n_threads = <int>max(1, min(self.n_threads, blocks))
         job.dim = self.dim
@@ -265,7 +330,7 @@ cdef class Pairs:
         job.cost = numbers(costs)
         job.counted = job.cost + blocks
         job.loss = <const BatchLoss *><const char *>loss
-        job.scratch_size = (size * (MOST * self.dim + 4 * SIDE * MOST + TILED * SIDE)
+        job.scratch_size = (size * (MOST * self.dim + 6 * SIDE * MOST + TILED * SIDE)
                             + MOST * SIDE * sizeof(Near))
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         block = <char *>malloc(job.scratch_size * job.n_threads + columns_size + ALIGNED)
@@ -317,6 +382,8 @@ cdef class Pairs:
             job.b = job.a
         job.single = self.single
         job.symmetric = self.symmetric
+        job.cosine = self.cosine
+        job.tolerance = self.tolerance
         job.gradient = gradient
         job.others = self.symmetric or others
         job.euclidean = distance == "euclidean"
@@ -348,11 +415,13 @@ cdef class Pairs:
         job.weights = cnp.PyArray_BYTES(<cnp.ndarray>weights)
         job.lists = <Entries *>cnp.PyArray_DATA(<cnp.ndarray>lists)
         job.failed = &failed
-        job.scratch_size = 0
-        if mining == "semi-hard":
-            job.scratch_size = size * (MOST * self.dim + (MOST + 1) * job.pitch)
-        elif mining == "all":
-            job.scratch_size = size * (MOST * self.dim + 2 * job.pitch)
+        # distances in twice the precision, and which of them are known
+        job.scratch_size = job.pitch * (2 * sizeof(double) + 1) if self.tolerance > 0 else 0
+        job.scratch_size += size * MOST * self.dim
+        if mining == "all":
+            job.scratch_size += size * 2 * job.pitch
+        else:
+            job.scratch_size += size * (MOST + 1) * job.pitch
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         scratch = np.empty(job.scratch_size * job.n_threads, np.uint8)
         job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)

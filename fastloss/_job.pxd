@@ -146,9 +146,12 @@ ctypedef struct BatchSide:
     const void *weight
     const void *shift[2]     # of exponents of pairs of different and of the same class
     const void *factor[3]    # derivatives by sums of exponentials of either, and of v
-    double *sums[4]
+    double *sums[6]
     void *g                  # sums of weights times the other rows; NULL if not wanted
     double *rest             # sums of weights
+    const void *source       # rows as they came, not padded; of losses of distances
+    const double *norm       # of each; NULL if they are not scaled to unit length
+    const double *lift       # what rows are multiplied by before they are squared
 
 ctypedef struct BatchJob:
     bint single
@@ -161,6 +164,12 @@ ctypedef struct BatchJob:
     int n_threads
     Py_ssize_t dim
     Py_ssize_t width         # of a padded row
+    bint cosine
+    double tolerance         # of v, relative to what it is a difference of; 0 if it is exact
+    int n_critical           # squares of distances where a cost begins or ends, and those distances
+    double critical[2]
+    double threshold[2]
+    double factor            # of a square, 0 of distances themselves
     BatchSide a
     BatchSide b
     double *cost             # for each block of a
@@ -229,6 +238,8 @@ ctypedef struct TripletJob:
     Py_ssize_t width
     Py_ssize_t pitch               # of rows of numbers of each of b's rows
     Py_ssize_t together            # anchors whose weights are kept; whole blocks of MOST
+    bint cosine
+    double tolerance               # as in BatchJob
     BatchSide a
     BatchSide b
     const Py_ssize_t *members      # b's rows, class by class, in order

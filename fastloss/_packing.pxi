@@ -11,38 +11,56 @@ cdef inline Py_ssize_t blocks_of(Py_ssize_t n) noexcept nogil:
     return (n + SIDE - 1) // SIDE
 
 
+cdef inline double square_of(const real *x, Py_ssize_t dim, double lift) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef double t, square = 0
+    for k in range(dim):
+        t = x[k] * lift
+        square += t * t
+    return square
+
+
 cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
-                       bint normalize, double *norm, double *total) noexcept nogil:
-    """Lengths of rows, and the sum of the rows as they will be scaled."""
+                       bint normalize, double *norm, double *lift, double *total) noexcept nogil:
+    """Lengths of rows, and the sum of the rows as they will be scaled.
+
+    Rows whose squares leave the range of doubles, or come close, are multiplied by a power of two
+    first; so are their lengths.
+    """
     cdef Py_ssize_t i, k
-    cdef double square, length
+    cdef double square, length, power = 1
     for i in range(start, stop):
         length = 1
         if normalize:
-            square = 0
-            for k in range(dim):
-                square += <double>x[i * dim + k] * x[i * dim + k]
+            power = 1
+            square = square_of[real](x + i * dim, dim, power)
+            if square < SMALL or square > LARGE:
+                power = LIFT_SMALL if square < SMALL else LIFT_LARGE
+                square = square_of[real](x + i * dim, dim, power)
             norm[i] = sqrt(square)
+            lift[i] = power
             length = norm[i] if norm[i] != 0 else 1
         for k in range(dim):
-            total[k] += x[i * dim + k] / length
+            total[k] += x[i * dim + k] * power / length
 
 
 cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
-                    Py_ssize_t width, bint normalize, const double *norm, const double *center,
-                    bint distance, bint cosine, real *out, real *base) noexcept nogil:
+                    Py_ssize_t width, bint normalize, const double *norm, const double *lift,
+                    const double *center, bint distance, bint cosine, real *out,
+                    real *base) noexcept nogil:
     cdef Py_ssize_t i, k
-    cdef double length, total, e, offset = 0
+    cdef double length, power = 1, total, e, offset = 0
     for k in range(dim):
         offset += center[k] * center[k]
     for i in range(start, stop):
         # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
         length = 1
         if normalize:
+            power = lift[i]
             length = norm[i] if norm[i] != 0 else 1
         total = 0 if distance else 0.5 * offset
         for k in range(dim):
-            out[i * width + k] = <real>(x[i * dim + k] / length - center[k])
+            out[i * width + k] = <real>(x[i * dim + k] * power / length - center[k])
         for k in range(dim):
             e = out[i * width + k]
             total += e * (e if distance else center[k])
@@ -51,10 +69,27 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         base[i] = <real>total
 
 
+cdef bint on_grid(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
+                  Py_ssize_t width, double grid) noexcept nogil:
+    """Whether all numbers are multiples of a power of two."""
+    cdef Py_ssize_t i, k
+    # what has no digits below the grid, and takes them from a number that is added to it
+    cdef real magic = <real>(grid * (3 << 22 if real is float else <long long>3 << 51))
+    cdef real t
+    cdef int off = 0
+    for i in range(start, stop):
+        for k in range(dim):
+            t = x[i * width + k] + magic
+            off |= t - magic != x[i * width + k]
+        if off:
+            return False
+    return True
+
+
 cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssize_t start,
                         Py_ssize_t stop, Py_ssize_t dim, Py_ssize_t width, bint normalize,
-                        const double *norm, const double *center, bint distance, double scale,
-                        double *row, real *out) noexcept nogil:
+                        const double *norm, const double *lift, const double *center,
+                        bint distance, double scale, double *row, real *out) noexcept nogil:
     """Gradients of rows from sums over pairs; returns the sum of their products with the rows."""
     cdef Py_ssize_t i, k
     cdef double along, total = 0
@@ -73,7 +108,7 @@ cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssi
         elif norm[i] != 0:
             for k in range(dim):
                 out[i * dim + k] = <real>((row[k] - along * (x[i * width + k] + center[k]))
-                                          / norm[i])
+                                          / norm[i] * lift[i])
         else:
             for k in range(dim):
                 out[i * dim + k] = 0
@@ -112,7 +147,7 @@ cdef class Rows:
     cdef readonly Py_ssize_t n
     cdef readonly object dtype         # of the computation
     cdef readonly object sums          # of each row, by kind
-    cdef cnp.ndarray source            # (n, dim), contiguous; until it is packed
+    cdef cnp.ndarray source            # (n, dim), contiguous; kept of losses of distances
     cdef Py_ssize_t dim
     cdef Py_ssize_t width
     cdef bint single
@@ -120,7 +155,8 @@ cdef class Rows:
     cdef bint distance
     cdef cnp.ndarray x
     cdef cnp.ndarray base
-    cdef cnp.ndarray norm
+    cdef cnp.ndarray norm              # of rows times `lift`, a power of two
+    cdef cnp.ndarray lift
     cdef cnp.ndarray labels
     cdef cnp.ndarray g
     cdef cnp.ndarray rest
@@ -137,6 +173,44 @@ cdef class Rows:
         self.labels = np.zeros(padded(self.n), np.int32)
         self.labels[:self.n] = labels
         self.norm = doubles(self.n if normalize else 0)
+        self.lift = doubles(self.n if normalize else 0)
+
+    cdef void closest(self, const double *mean, double *found):
+        """Of some rows, the components that are closest to a mean, if closer than what is there.
+
+        Differences of numbers that are multiples of one power of two are exact, those to their mean
+        are not.
+        """
+        if self.single:
+            self.closest_typed[float](mean, found, 0)
+        else:
+            self.closest_typed[double](mean, found, 0)
+
+    cdef void closest_typed(self, const double *mean, double *found, real tag):
+        cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
+        cdef Py_ssize_t r, i, k, count = min(self.n, <Py_ssize_t>CANDIDATES)
+        cdef double length, power = 1, t
+        for r in range(count):
+            i = r * self.n // count
+            length = 1
+            if self.normalize:
+                power = numbers(self.lift)[i]
+                length = numbers(self.norm)[i] if numbers(self.norm)[i] != 0 else 1
+            for k in range(self.dim):
+                t = x[i * self.dim + k] * power / length
+                found[k] = t if fabs(t - mean[k]) < fabs(found[k] - mean[k]) else found[k]
+
+    cdef double largest_base(self):
+        """The largest square of a length; NaN if one is."""
+        return float(np.max(self.base)) if self.n else 0.0
+
+    cdef bint exact(self, double grid):
+        """Whether all packed numbers are multiples of a power of two."""
+        if self.single:
+            return on_grid[float](<const float *>cnp.PyArray_DATA(self.x), 0, self.n, self.dim,
+                                  self.width, grid)
+        return on_grid[double](<const double *>cnp.PyArray_DATA(self.x), 0, self.n, self.dim,
+                               self.width, grid)
 
     cdef void measure(self, double *totals, int n_threads):
         """Lengths, and the sums of the rows of each block."""
@@ -150,9 +224,10 @@ cdef class Rows:
         cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
         cdef bint normalize = self.normalize
         cdef double *norm = numbers(self.norm)
+        cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
             measure_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, normalize, norm,
-                               totals + block * dim)
+                               lift, totals + block * dim)
 
     cdef pack(self, const double *center, bint cosine, int n_threads):
         """Copies, around a center."""
@@ -164,7 +239,8 @@ cdef class Rows:
             self.pack_typed[float](center, cosine, n_threads, 0)
         else:
             self.pack_typed[double](center, cosine, n_threads, 0)
-        self.source = None
+        if not self.distance:
+            self.source = None
 
     cdef void pack_typed(self, const double *center, bint cosine, int n_threads, real tag):
         cdef Py_ssize_t block, n = self.n if self.dim else 0, dim = self.dim, width = self.width
@@ -173,16 +249,18 @@ cdef class Rows:
         cdef real *base = <real *>cnp.PyArray_DATA(self.base)
         cdef bint normalize = self.normalize, distance = self.distance
         cdef double *norm = numbers(self.norm)
+        cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
             pack_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, width, normalize,
-                            norm, center, distance, cosine, out, base)
+                            norm, lift, center, distance, cosine, out, base)
 
     cdef start(self, bint gradient, bint largest, bint more, bint keep=False):
         """Room for what a pass sums up; `more` and `keep` say which sums the next goes on with."""
         if not keep:
-            self.sums = np.zeros((4, padded(self.n) + 1))
+            self.sums = np.zeros((6, padded(self.n) + 1))
             if largest:
                 self.sums[:2] = -np.inf
+                self.sums[4:] = -np.inf
         if not more:
             self.rest = doubles(padded(self.n) + 1)
             self.g = zeros(padded(self.n), self.width, self.single) if gradient else None
@@ -212,7 +290,8 @@ cdef class Rows:
         cdef real *out = <real *>cnp.PyArray_DATA(result)
         cdef bint normalize = self.normalize, distance = self.distance
         cdef double *norm = numbers(self.norm)
+        cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
             along[block] = finish_rows[real](x, g, rest, block * SIDE, min(n, (block + 1) * SIDE),
-                                             dim, width, normalize, norm, center, distance, scale,
-                                             row + block * dim, out)
+                                             dim, width, normalize, norm, lift, center, distance,
+                                             scale, row + block * dim, out)

@@ -10,7 +10,9 @@ cdef enum:
 
 # The direction of two rows relative to each other.
 cdef struct Angle:
-    double a             # what unit rows are made with: 1 / length, 0 for a row of zeros
+    double lift_a        # what rows are multiplied by first, a power of two
+    double lift_b
+    double a             # and then to be unit rows: 1 / length, 0 for a row of zeros
     double b
     double cosine
     double distance      # 1 - cosine
@@ -143,21 +145,25 @@ cdef inline void add_products(Py_ssize_t dim, const real *a, const real *b, inne
         sums[2] += fold_lanes[inner](ab)
 
 
-cdef inline void add_turns_panel(Py_ssize_t rounds, const real *a, const real *b, double of_a,
-                                 double of_b, double *lanes) noexcept nogil:
+cdef inline void add_turns_panel(Py_ssize_t rounds, const real *a, const real *b,
+                                 const Angle *angle, double *lanes) noexcept nogil:
+    cdef double lift_a = angle.lift_a
+    cdef double lift_b = angle.lift_b
+    cdef double of_a = angle.a
+    cdef double of_b = angle.b
     cdef Py_ssize_t j, k
     cdef double t, s
     for k in range(LANES):
         s = lanes[k]
         for j in range(rounds):
-            t = a[j * LANES + k] * of_a - b[j * LANES + k] * of_b
+            t = a[j * LANES + k] * lift_a * of_a - b[j * LANES + k] * lift_b * of_b
             s += t * t
         lanes[k] = s
 
 
-cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b, double of_a,
-                               double of_b) noexcept nogil:
-    """The square of the distance of two rows that are multiplied by numbers."""
+cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b,
+                               const Angle *angle) noexcept nogil:
+    """The square of the distance of two rows that are scaled to unit length."""
     cdef double lanes[LANES]
     cdef double t
     cdef Py_ssize_t i, k
@@ -166,33 +172,33 @@ cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b, dou
     for k in range(LANES):
         lanes[k] = 0
     for i in range(panels):
-        add_turns_panel[real](ROUNDS, a + i * ROUNDS * LANES, b + i * ROUNDS * LANES, of_a, of_b,
-                              lanes)
+        add_turns_panel[real](ROUNDS, a + i * ROUNDS * LANES, b + i * ROUNDS * LANES, angle, lanes)
     for i in range(panels * ROUNDS, rounds):
-        add_turns_panel[real](1, a + i * LANES, b + i * LANES, of_a, of_b, lanes)
+        add_turns_panel[real](1, a + i * LANES, b + i * LANES, angle, lanes)
     for k in range(dim - rounds * LANES):
-        t = a[rounds * LANES + k] * of_a - b[rounds * LANES + k] * of_b
+        t = (a[rounds * LANES + k] * angle.lift_a * angle.a
+             - b[rounds * LANES + k] * angle.lift_b * angle.b)
         lanes[k] += t * t
     return fold(lanes)
 
 
-cdef double careful_inverse(Py_ssize_t dim, const real *a) noexcept nogil:
-    """1 / length of a row whose squares are beyond the range of doubles, or close to its ends."""
-    cdef double t, inverse, largest = 0, total = 0
-    cdef double most = 1.7976931348623157e308
+cdef inline double lift_of(double square) noexcept nogil:
+    """The power of two that brings a row's squares far from the ends of the range of doubles."""
+    return ldexp(1, 600) if square < 1e-200 else ldexp(1, -600) if square > 1e200 else 1
+
+
+cdef void add_lifted_products(Py_ssize_t dim, const real *a, const real *b, double lift_a,
+                              double lift_b, double *sums) noexcept nogil:
+    """`add_products` of rows that are multiplied by powers of two."""
+    cdef double x, y
     cdef Py_ssize_t k
-    cdef int exponent = 0
+    memset(sums, 0, 3 * sizeof(double))
     for k in range(dim):
-        t = fabs(<double>a[k])
-        largest = t if t > largest else largest
-    if largest == 0 or largest == INFINITY:
-        return 0 * largest
-    frexp(largest, &exponent)
-    for k in range(dim):
-        t = ldexp(<double>a[k], -exponent)
-        total += t * t
-    inverse = ldexp(1 / sqrt(total), -exponent)
-    return 0 if inverse > most else inverse          # as a row of zeros
+        x = a[k] * lift_a
+        y = b[k] * lift_b
+        sums[0] += x * x
+        sums[1] += y * y
+        sums[2] += x * y
 
 
 cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
@@ -213,14 +219,14 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     else:
         angle.wide = True
         add_products[double, double](dim, a, b, 0, sums)
-    careful = sums[0] < 1e-250 or sums[0] > 1e250 or sums[1] < 1e-250 or sums[1] > 1e250
+    angle.lift_a = lift_of(sums[0])
+    angle.lift_b = lift_of(sums[1])
+    careful = angle.lift_a != 1 or angle.lift_b != 1
     if careful:
-        angle.a = careful_inverse[real](dim, a)
-        angle.b = careful_inverse[real](dim, b)
-    else:
-        angle.a = 1 / sqrt(sums[0])
-        angle.b = 1 / sqrt(sums[1])
-    if angle.a == 0 or angle.b == 0:
+        add_lifted_products[real](dim, a, b, angle.lift_a, angle.lift_b, sums)
+    angle.a = 1 / sqrt(sums[0]) if sums[0] != 0 else 0
+    angle.b = 1 / sqrt(sums[1]) if sums[1] != 0 else 0
+    if sums[0] == 0 or sums[1] == 0:
         # a row of zeros has no direction; NaN stays
         angle.cosine = (sums[0] + sums[1]) * 0
         angle.distance = 1 - angle.cosine
@@ -228,7 +234,7 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     angle.cosine = sums[2] * angle.a * angle.b
     angle.distance = 1 - angle.cosine
     if careful or angle.distance < least:
-        angle.distance = 0.5 * square_turn[real](dim, a, b, angle.a, angle.b)
+        angle.distance = 0.5 * square_turn[real](dim, a, b, angle)
         angle.cosine = 1 - angle.distance
 
 
@@ -270,6 +276,8 @@ cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const r
                        const real *b, real *g, real *h, inner tag) noexcept nogil:
     """Of 1 - cos, on both sides."""
     cdef Py_ssize_t k
+    cdef inner lift_a = <inner>angle.lift_a
+    cdef inner lift_b = <inner>angle.lift_b
     cdef inner of_a = <inner>angle.a
     cdef inner of_b = <inner>angle.b
     cdef inner cosine = <inner>angle.cosine
@@ -277,10 +285,10 @@ cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const r
     cdef inner slope_b = <inner>(slope * angle.b)
     cdef inner x, y
     for k in range(dim):
-        x = <inner>a[k] * of_a
-        y = <inner>b[k] * of_b
-        g[k] = <real>(slope_a * (cosine * x - y))
-        h[k] = <real>(slope_b * (cosine * y - x))
+        x = <inner>a[k] * lift_a * of_a
+        y = <inner>b[k] * lift_b * of_b
+        g[k] = <real>(slope_a * (cosine * x - y) * lift_a)
+        h[k] = <real>(slope_b * (cosine * y - x) * lift_b)
 
 
 cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, const Angle *far,
@@ -288,6 +296,9 @@ cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, co
                              real *o, inner tag) noexcept nogil:
     """Of a difference of two such."""
     cdef Py_ssize_t k
+    cdef inner lift_a = <inner>near.lift_a
+    cdef inner lift_p = <inner>near.lift_b
+    cdef inner lift_n = <inner>far.lift_b
     cdef inner of_a = <inner>near.a
     cdef inner of_p = <inner>near.b
     cdef inner of_n = <inner>far.b
@@ -299,13 +310,13 @@ cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, co
     cdef inner slope_n = <inner>(-slope * far.b)
     cdef inner x, y, z
     for k in range(dim):
-        x = <inner>a[k] * of_a
-        y = <inner>p[k] * of_p
-        z = <inner>n[k] * of_n
-        g[k] = <real>(slope_a * (along * x - (y - z)))
+        x = <inner>a[k] * lift_a * of_a
+        y = <inner>p[k] * lift_p * of_p
+        z = <inner>n[k] * lift_n * of_n
+        g[k] = <real>(slope_a * (along * x - (y - z)) * lift_a)
     for k in range(dim):
-        x = <inner>a[k] * of_a
-        y = <inner>p[k] * of_p
-        z = <inner>n[k] * of_n
-        h[k] = <real>(slope_p * (cosine_p * y - x))
-        o[k] = <real>(slope_n * (cosine_n * z - x))
+        x = <inner>a[k] * lift_a * of_a
+        y = <inner>p[k] * lift_p * of_p
+        z = <inner>n[k] * lift_n * of_n
+        h[k] = <real>(slope_p * (cosine_p * y - x) * lift_p)
+        o[k] = <real>(slope_n * (cosine_n * z - x) * lift_n)

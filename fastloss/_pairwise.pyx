@@ -22,6 +22,9 @@ from fastloss._threads cimport team_size, wanted_threads
 from fastloss._level import kernels
 from fastloss._values import is_masked
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cnp.import_array()
 
 cdef enum:
@@ -192,7 +195,8 @@ cdef class PairKernel:
                                          job.vectors.single)))
 
         job.count = count
-        job.dim = cnp.PyArray_DIM(first, 1)
+        # of no rows the length is of no use, and may be any
+        job.dim = cnp.PyArray_DIM(first, 1) if cnp.PyArray_DIM(first, 0) else 0
         for k in range(count):
             lay_out(&job.x[k], found[k], job.vectors.single)
             staged = staged or not job.x[k].direct
@@ -250,9 +254,13 @@ cdef class PairKernel:
         job.together = max(<Py_ssize_t>LANES, min(job.together, <Py_ssize_t>TOGETHER_ROWS))
         job.scratch = NULL
         job.scratch_size = 0
-        if staged:
+        if staged and job.vectors.size:
             threads = (job.vectors.size + job.together - 1) // job.together
             job.vectors.n_threads = <int>max(1, min(threads, job.vectors.n_threads))
+            # rows may be views of one number: their size is none that memory ever held
+            if (2.0 * count * job.together * sizeof(double) * job.dim * job.vectors.n_threads
+                    > PY_SSIZE_T_MAX // 2):
+                raise MemoryError("rows are too long")
             # in whole cache lines
             job.scratch_size = 2 * count * job.together * job.dim * sizeof(double)
             job.scratch_size += LINE - job.scratch_size % LINE

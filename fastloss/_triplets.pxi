@@ -101,9 +101,12 @@ cdef inline void one_triplet(const TripletJob *job, real x, real *cost,
 
 
 cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real *negatives,
-                           real *weights, double *count, double *total,
+                           real slack, real *weights, double *count, double *total, int *close,
                            Edge edge) noexcept nogil:
-    """Costs of all negatives with one positive; returns the derivative by the latter's distance."""
+    """Costs of all negatives with one positive; returns the derivative by the latter's distance.
+
+    `close` becomes whether any is so close to costing, or not, that roundings decide it.
+    """
     cdef real costs[LANES]
     cdef real counts[LANES]
     cdef real slopes[LANES]
@@ -113,12 +116,15 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
     cdef real cost, slope
     cdef double slope_sum = 0
     cdef Py_ssize_t i, k, j
+    cdef int any_close = 0
     for k in range(LANES):
         costs[k] = counts[k] = slopes[k] = 0
     for i in range(n // LANES):
         for k in range(LANES):
             triplet_cost[real, Edge](positive - negatives[i * LANES + k], margin, &cost, &slope,
                                      edge)
+            if Edge is HingeTag:
+                any_close |= magnitude((positive - negatives[i * LANES + k]) + margin) <= slack
             costs[k] += cost
             slopes[k] += slope
             # a softplus is 0 by rounding only
@@ -126,6 +132,8 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
             weights[i * LANES + k] -= slope
     for j in range(n // LANES * LANES, n):
         triplet_cost[real, Edge](positive - negatives[j], margin, &cost, &slope, edge)
+        if Edge is HingeTag:
+            any_close |= magnitude((positive - negatives[j]) + margin) <= slack
         costs[0] += cost
         slopes[0] += slope
         counts[0] += one if (slope > zero if Edge is HingeTag else negatives[j] < inf) else zero
@@ -134,6 +142,7 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
         total[0] += costs[k]
         count[0] += counts[k]
         slope_sum += slopes[k]
+    close[0] = any_close
     return slope_sum
 
 
@@ -169,28 +178,155 @@ cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept
     """Squares of distances of one anchor, from products."""
     cdef Py_ssize_t j, k, width = job.width
     cdef real closeness = <real>0.01
-    cdef const real *x = <const real *>job.a.x + i * width
-    cdef const real *z = <const real *>job.b.x
     cdef const real *others = <const real *>job.b.base
     cdef real base = (<const real *>job.a.base)[i]
     cdef real two = 2
     cdef int any_near = 0
-    cdef double exact, difference
     for j in range(job.b.n):
         v[j] = (base + others[j]) - two * v[j]
         any_near |= v[j] < closeness * (base + others[j])
-    if any_near:
-        for j in range(job.b.n):
-            if v[j] < closeness * (base + others[j]):
-                exact = 0
-                for k in range(job.dim):
-                    difference = x[k] - z[j * width + k]
-                    exact += difference * difference
-                v[j] = <real>exact
+    for j in range(job.b.n if any_near else 0):
+        if v[j] < closeness * (base + others[j]):
+            v[j] = 0 if job.symmetric and i == j else near_square[real](
+                &job.a, i, &job.b, j, job.dim, width, job.cosine, 0)
+
+
+# ---- what roundings would decide -----------------------------------------------------------
+
+# The distances of an anchor in twice the precision, as far as they are known.
+cdef struct Fine:
+    Twice *square
+    char *known
+
+
+cdef inline Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j, const Fine *fine,
+                              real tag) noexcept nogil:
+    if not fine.known[j]:
+        fine.square[j] = exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+        fine.known[j] = True
+    return fine.square[j]
+
+
+cdef inline double unit_of(real tag) noexcept nogil:
+    return 1.2e-7 if real is float else 2.3e-16
+
+
+cdef inline double slack_at(const TripletJob *job, Py_ssize_t i, double v, real tag) noexcept nogil:
+    """How far two squares of distances of an anchor may lie apart and be in either order."""
+    return 2 * slack_of(job.tolerance, unit_of[real](0), (<const real *>job.a.base)[i], v)
+
+
+cdef inline double distance_slack(const TripletJob *job, Py_ssize_t i, double distance,
+                                  real tag) noexcept nogil:
+    """How far a distance may be off."""
+    cdef double slack
+    if not job.euclidean:
+        return job.factor * slack_at[real](job, i, distance / job.factor, 0)
+    slack = slack_at[real](job, i, distance * distance, 0)
+    return slack / distance if slack < distance * distance else sqrt(slack)
+
+
+cdef inline double excess_slack(const TripletJob *job, Py_ssize_t i, double positive,
+                                real tag) noexcept nogil:
+    """How far d_ap - d_an + margin may be off where it is about 0."""
+    if job.tolerance == 0 or job.soft:
+        return -1
+    return (distance_slack[real](job, i, positive, 0)
+            + distance_slack[real](job, i, max(positive + job.margin, 0.0), 0)
+            + 4 * unit_of[real](0) * (positive + fabs(job.margin)))
+
+
+cdef double fine_excess(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, Py_ssize_t j,
+                        const Fine *fine, real tag) noexcept nogil:
+    """d_ap - d_an + margin."""
+    cdef double factor = 0 if job.euclidean else job.factor
+    return excess_by(distance_by(fine_square[real](job, i, p, fine, 0), factor),
+                     distance_by(fine_square[real](job, i, j, fine, 0), factor), job.margin)
+
+
+cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint same, double low,
+                     double high, int sign, Py_ssize_t above, const Fine *fine) noexcept nogil:
+    """The first of the farthest, or closest for a negative sign, of those between two squares.
+
+    Of the class of the anchor, or not; farther than another row, if `above` is one. -1 if none is.
+    """
+    cdef const int *label = job.b.label
+    cdef Py_ssize_t j, found = -1
+    cdef Twice square
+    cdef bint scaled = job.a.norm != NULL
+    for j in range(job.b.n):
+        if v[j] < low or v[j] > high or (label[j] == job.a.label[i]) != same:
+            continue
+        if job.symmetric and j == i:
+            continue
+        square = fine_square[real](job, i, j, fine, 0)
+        if above >= 0 and order(square, fine.square[above], scaled) <= 0:
+            continue
+        if found < 0 or sign * order(square, fine.square[found], scaled) > 0:
+            found = j
+    return found
+
+
+cdef inline Py_ssize_t within(Py_ssize_t n, const real *x, real low, real high) noexcept nogil:
+    """How many numbers lie between two."""
+    cdef Py_ssize_t i
+    cdef int count = 0
+    for i in range(n):
+        count += (x[i] >= low) & (x[i] <= high)
+    return count
+
+
+cdef inline bint is_close_call(const TripletJob *job, Py_ssize_t i, real tag) noexcept nogil:
+    """Whether the hardest of an anchor are not certain."""
+    cdef double near = job.a.sums[1][i]
+    cdef double far = -job.a.sums[0][i]
+    if job.tolerance == 0:
+        return False
+    return (job.a.sums[5][i] >= near - slack_at[real](job, i, near, 0)
+            or -job.a.sums[4][i] <= far + slack_at[real](job, i, far, 0))
+
+
+cdef inline Py_ssize_t semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
+                                 const real *negatives, const Fine *fine, real *square,
+                                 bint index) noexcept nogil:
+    """The negative of an anchor and a positive, and the square of its distance.
+
+    -1 if the square is all that is known, and the index is not wanted.
+    """
+    cdef Py_ssize_t n = job.b.n
+    cdef Py_ssize_t j
+    cdef double slack = slack_at[real](job, i, d[p], 0)
+    cdef double low, high
+    cdef real found = least_above[real](n, negatives, <real>(d[p] - slack))
+    cdef bint farther = True
+    if found <= d[p] + slack and job.tolerance > 0:
+        # one may be farther, or not
+        found = least_above[real](n, negatives, <real>(d[p] + slack))
+        high = found + slack_at[real](job, i, found, 0) if found < INFINITY else INFINITY
+        fine_square[real](job, i, p, fine, 0)
+        j = pick[real](job, i, d, False, d[p] - slack, high, -1, p, fine)
+        if j >= 0:
+            square[0] = <real>fine.square[j].high
+            return j
+        found = INFINITY
+    if found == INFINITY:
+        farther = False
+        found = largest_of[real](n, negatives)
+    square[0] = found
+    if not index:
+        return -1
+    slack = slack_at[real](job, i, found, 0)
+    if slack > 0:
+        low = found if farther else found - slack
+        high = found + slack if farther else found
+        if within[real](n, negatives, <real>low, <real>high) > 1:
+            return pick[real](job, i, d, False, <real>low, <real>high, -1 if farther else 1, -1,
+                              fine)
+    return first_equal[real](n, negatives, found)
 
 
 cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
-               Entries *entries) noexcept nogil:
+               const Fine *fine, Entries *entries) noexcept nogil:
     """The terms of one anchor, from its row of squares of distances.
 
     Where all triplets count, weights take the place of these.
@@ -201,10 +337,11 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     cdef int own = job.a.label[i]
     cdef real none = -INFINITY if job.mining == SEMI_HARD else INFINITY
     cdef real factor = <real>job.factor
-    cdef real cost, slope, found, base, square, positive, negative
+    cdef real cost, slope, found, base, square, positive, negative, slack
     cdef const real *others = <const real *>job.b.base
     cdef double weight = (<const real *>job.a.weight)[i]
-    cdef double total = 0, terms = 0, nonzero = 0, slope_sum
+    cdef double total = 0, terms = 0, nonzero = 0, slope_sum, excess
+    cdef int close = 0
     cdef Py_ssize_t first = job.starts[own]
     cdef Py_ssize_t last = job.starts[own + 1]
     cdef Py_ssize_t n_negatives = n - (last - first)
@@ -212,18 +349,34 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
         if job.mining == ALL:
             memset(d, 0, job.pitch * sizeof(real))
         return
+    if job.tolerance > 0:
+        memset(fine.known, 0, n)
     if job.mining == HARDEST:
-        positive = distance_of(job, <real>job.a.sums[1][i])
-        negative = distance_of(job, <real>-job.a.sums[0][i])
+        p = <Py_ssize_t>job.a.sums[3][i]
+        j = <Py_ssize_t>job.a.sums[2][i]
+        positive = <real>job.a.sums[1][i]
+        negative = <real>-job.a.sums[0][i]
+        if is_close_call[real](job, i, 0):
+            p = pick[real](job, i, d, True, positive - slack_at[real](job, i, positive, 0),
+                           INFINITY, 1, -1, fine)
+            j = pick[real](job, i, d, False, 0, negative + slack_at[real](job, i, negative, 0),
+                           -1, -1, fine)
+            positive = <real>fine.square[p].high
+            negative = <real>fine.square[j].high
+        positive = distance_of(job, positive)
+        negative = distance_of(job, negative)
         one_triplet[real](job, positive - negative, &cost, &slope)
+        if fabs((positive - negative) + job.margin) <= excess_slack[real](job, i, positive, 0):
+            excess = fine_excess[real](job, i, p, j, fine, 0)
+            cost = <real>max(excess, 0.0)
+            slope = excess > 0
         if job.gradient:
-            enter(job, entries, i, <Py_ssize_t>job.a.sums[3][i],
-                  weight * slope * by_square(job, positive))
-            enter(job, entries, i, <Py_ssize_t>job.a.sums[2][i],
-                  -weight * slope * by_square(job, negative))
+            enter(job, entries, i, p, weight * slope * by_square(job, positive))
+            enter(job, entries, i, j, -weight * slope * by_square(job, negative))
         job.cost[i] = weight * cost
         job.terms[i] = weight
-        job.nonzero[i] = weight * (cost > 0)
+        # a softplus is 0 by rounding only
+        job.nonzero[i] = weight if job.soft or slope > 0 else 0
         return
     if job.mining == ALL:
         if job.euclidean:
@@ -239,17 +392,22 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             p = job.members[k]
             if job.symmetric and p == i:
                 continue
-            found = least_above[real](n, negatives, d[p])
-            if found == INFINITY:
-                found = largest_of[real](n, negatives)
-            positive = distance_of(job, d[p])
-            negative = distance_of(job, found)
+            j = semi_hard[real](job, i, p, d, negatives, fine, &square, False)
+            positive = distance_of(job, <real>fine.square[p].high if j >= 0 else d[p])
+            negative = distance_of(job, square)
             one_triplet[real](job, positive - negative, &cost, &slope)
+            if fabs((positive - negative) + job.margin) <= excess_slack[real](job, i, positive, 0):
+                if j < 0:
+                    j = semi_hard[real](job, i, p, d, negatives, fine, &square, True)
+                excess = fine_excess[real](job, i, p, j, fine, 0)
+                cost = <real>max(excess, 0.0)
+                slope = excess > 0
             total += cost
             terms += 1
-            nonzero += cost > 0
+            nonzero += 1 if job.soft or slope > 0 else 0
             if job.gradient and slope != 0:
-                j = first_equal[real](n, negatives, found)
+                if j < 0:
+                    j = semi_hard[real](job, i, p, d, negatives, fine, &square, True)
                 enter(job, entries, i, p, weight * slope * by_square(job, positive))
                 enter(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
@@ -259,11 +417,22 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             if job.symmetric and p == i:
                 continue
             if job.soft:
-                slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, weights, &nonzero,
-                                                       &total, SOFTPLUS_TAG)
+                slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, 0, weights,
+                                                       &nonzero, &total, &close, SOFTPLUS_TAG)
             else:
-                slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, weights,
-                                                    &nonzero, &total, HINGE_TAG)
+                slack = <real>excess_slack[real](job, i, d[p], 0)
+                slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, slack,
+                                                    weights, &nonzero, &total, &close, HINGE_TAG)
+            for j in range(n if close else 0):
+                one_triplet[real](job, d[p] - negatives[j], &cost, &slope)
+                if magnitude((d[p] - negatives[j]) + <real>job.margin) <= slack:
+                    excess = fine_excess[real](job, i, p, j, fine, 0)
+                    if (excess > 0) != (slope > 0):
+                        total += max(excess, 0.0) - cost
+                        slope = (excess > 0) - slope
+                        nonzero += slope
+                        slope_sum += slope
+                        weights[j] -= slope
             if job.gradient:
                 enter(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
         terms = nonzero
@@ -297,14 +466,16 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     cdef const real *x = <const real *>job.a.x + first * width
     cdef real *g
     cdef Entries *entries = job.lists + (first - start) // MOST
+    cdef Fine fine
+    cdef bint needed = job.mining != HARDEST
     entries.count = 0
-    if job.mining == HARDEST:
-        for i in range(count):
-            mine[real](job, first + i, NULL, NULL, NULL, entries)
-        return
+    fine.square = <Twice *>(weights + (1 if job.mining == ALL else MOST) * job.pitch)
+    fine.known = <char *>(fine.square + job.pitch)
+    for i in range(0 if needed else count):
+        needed = needed or is_close_call[real](job, first + i, 0)
     if job.mining == ALL:
         rows = <real *>job.weights + (first - start) * job.pitch
-    for panel in range(job.pitch // size):
+    for panel in range(job.pitch // size if needed else 0):
         if real is float:
             fl_turnf(job.dim, <const float *>job.b.x + panel * size * width, width, turned)
             fl_similaritiesf(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
@@ -312,8 +483,9 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
             fl_turn(job.dim, <const double *>job.b.x + panel * size * width, width, turned)
             fl_similarities(count, job.dim, x, width, turned, rows + panel * size, job.pitch)
     for i in range(count):
-        make_row[real](job, first + i, rows + i * job.pitch)
-        mine[real](job, first + i, rows + i * job.pitch, negatives, weights, entries)
+        if needed:
+            make_row[real](job, first + i, rows + i * job.pitch)
+        mine[real](job, first + i, rows + i * job.pitch, negatives, weights, &fine, entries)
     if job.mining != ALL or not job.gradient:
         return
     memset(rows + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from batches import DTYPES, MADE, both, drawn, label, sides, two_sided
 from cases import seeded
@@ -13,7 +14,8 @@ from child import run_python
 from layouts import MATRICES, columns_apart, swapped
 from numerics import assert_same_bits
 
-from fastloss import _level, embedding
+from fastloss import _level, embedding, reference
+from fastloss.embedding.blocks import Block
 
 every_row = pytest.mark.parametrize("row", MADE, ids=label)
 LABELLED = sorted({name for name, _ in MADE if not two_sided(name)})
@@ -207,9 +209,11 @@ def test_errors_of_two_sides(name):
                 method(*arguments, **options)
 
 
-BAD = {"temperature": [0, -1, np.nan, np.inf, "1", None, True], "margin": [np.nan, "1", None],
+BAD = {"temperature": [0, -1, np.nan, np.inf, "1", None, True, 1e-320],
+       "margin": [np.nan, "1", None],
        "distance": ["manhattan", None, 2], "form": ["half", None], "pos_margin": [-1, np.nan],
-       "alpha": [0, -1], "beta": [0, np.inf], "base": [np.nan], "gamma": [0, -3], "scale": [0],
+       "alpha": [0, -1, 1e38], "beta": [0, np.inf], "base": [np.nan], "gamma": [0, -3, 1e31],
+       "scale": [0, 1e300],
        "bias": [np.inf], "symmetric": [1, "yes"], "detach_weights": [0], "normalize": [1, None],
        "reduction": ["none", "sum_over_batch_size", None], "mining": ["easy"],
        "soft_margin": ["yes"]}
@@ -225,6 +229,23 @@ def test_parameters_are_checked(name):
     loss = cls(normalize=True)
     assert eval(repr(loss), {name: cls}) == loss
     assert loss.replace(reduction="sum") == cls(normalize=True, reduction="sum")
+
+
+@pytest.mark.parametrize("labels", [
+    pd.Series([0, 1, None, 1], dtype="Int64"), pd.Series([0, 1, None, 1]), [0, 1, None, 1],
+    pd.Series(["a", "b", None, "b"]), ["a", "b", np.nan, "b"], np.array([0, 1, np.nan, 1]),
+    pd.Series([True, False, None, True], dtype="boolean"), pd.Categorical(["a", "b", None, "b"]),
+], ids=lambda labels: f"{type(labels).__name__} {getattr(labels, 'dtype', '')}")
+def test_a_missing_label_is_named(labels):
+    x = np.eye(4)
+    loss = embedding.SupConLoss()
+    says = "labels must hold a label for each row, but the label at index 2 is missing"
+    for call in (lambda: loss(x, labels), lambda: loss.value_and_grad(x, labels),
+                 lambda: loss.partial(x, labels), lambda: Block(loss, x, labels),
+                 lambda: reference.SupConLoss().value(x, labels),
+                 lambda: loss(x, [0, 1, 0, 1], refs=x, ref_labels=labels)):
+        with pytest.raises(ValueError, match=says):
+            call()
 
 
 def test_labels_of_both_signs_that_no_type_holds():

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._level import kernels
-from fastloss._parameters import Parametrised, choice
+from fastloss._parameters import Parametrised, choice, number
 from fastloss.embedding._inputs import (
     number_labels,
     read_labels,
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 Reduction = Literal["mean", "mean_nonzero", "sum"]
 REDUCTION = choice("mean", "mean_nonzero", "sum")
+
+# What products are multiplied by, at most: float32 holds larger numbers than this by 8 digits.
+LARGEST = 1e30
+FACTOR = number(low=0, open_low=True, high=LARGEST)
+
+
+def check_temperature(name: str, value: Any) -> float:
+    """Check for what products can be divided by."""
+    x: float = number(low=0, open_low=True)(name, value)
+    if x < 1 / LARGEST:
+        raise ValueError(f"{name} must be a finite number > 0 and >= {1 / LARGEST:g}, as products "
+                         f"are multiplied by its reciprocal, got {value!r}")
+    return x
 
 
 class Batch(NamedTuple):

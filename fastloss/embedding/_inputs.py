@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _batch
+from fastloss._values import labels_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,12 +36,10 @@ def side_by_side(first: str, x: Array, second: str, z: Array) -> tuple[Array, Ar
 
 def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
     """Return labels of rows: integers or strings, one each."""
-    labels = np.asarray(value)
+    labels = labels_of(value, name)
     if labels.ndim != 1 or labels.shape[0] != n:
         raise ValueError(f"{name} must hold one label for each row of {rows_name}, shape ({n},), "
                          f"got {labels.shape}")
-    if labels.dtype.kind not in "biuUSOT" and labels.size:
-        raise TypeError(f"{name} must hold integers or strings, got dtype {labels.dtype}")
     return labels
 
 

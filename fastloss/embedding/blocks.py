@@ -200,7 +200,8 @@ class Block:
                 mine[1], theirs[1]):
             raise ValueError("blocks must have the same rows or none in common, got rows "
                              f"{mine[0]} to {mine[1] - 1} and {theirs[0]} to {theirs[1] - 1}")
-        return self.loss._one_batch and mine == theirs
+        # blocks of no rows have none in common, wherever they start
+        return self.loss._one_batch and mine == theirs and (other is self or len(self) > 0)
 
     def _meet(self, other: Block, n_threads: int | None) -> tuple[Any, list[tuple[Array, Array]]]:
         """Return the pairs of two blocks, and how many of either kind the rows of each have."""
@@ -266,8 +267,10 @@ class Block:
                          for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
                                                        strict=False)]
         else:
+            assert isinstance(loss, SummedLoss)
             cost, nonzero = pairs.run(loss._kernel, "weigh", gradient=False, others=False,
-                                      columns=False, weight=self._pair_weights(other))
+                                      columns=False, weight=self._pair_weights(other),
+                                      **loss._thresholds())
             found = [Sums(loss, *counts[0], cost, nonzero), *(Sums(loss, *c) for c in counts[1:])]
         return found[0], found[1] if both else None
 
@@ -360,7 +363,9 @@ class Block:
                     pairs, other, sums, sums if one else other_sums)
             pairs.run(loss._kernel, "weigh", gradient=True, shift=shifts, factor=factors, each=each)
         else:
-            pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other))
+            assert isinstance(loss, SummedLoss)
+            pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other),
+                      **loss._thresholds())
             scale *= 0.5 if loss._one_batch else 1.0
         grads, along = zip(*(pairs.gradient(side, scale)
                              for side in ((pairs.a,) if one else (pairs.a, pairs.b))), strict=True)

@@ -90,6 +90,11 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
             "factor": 0.5 if self.distance == "cosine" else 1.0,
         }
 
+    def _thresholds(self) -> dict[str, Any]:
+        factor = {"euclidean": 0.0, "sqeuclidean": 1.0, "cosine": 0.5}[self.distance]
+        limits = {self.margin, self.pos_margin or 0.0} - {0.0}
+        return {"thresholds": tuple(sorted(limits)), "of_square": factor}
+
     def _weight(self, same: Array, different: Array) -> Array:
         return same + different
 

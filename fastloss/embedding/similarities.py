@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss._parameters import flag, number, parameter, shared
-from fastloss.embedding._common import REDUCTION, LabelLoss, Reduction
+from fastloss.embedding._common import FACTOR, REDUCTION, LabelLoss, Reduction, check_temperature
 from fastloss.embedding._sums import (
     Anchors,
     ExponentLoss,
@@ -46,7 +46,7 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     Parameters
     ----------
     temperature : float, default 0.1
-        τ > 0.
+        τ >= 1e-30.
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
@@ -64,7 +64,7 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     0.617813 [[0.0, -0.184], [-0.084, 0.063], [0.342, 0.0]]
     """
 
-    temperature: float = parameter(0.1, number(low=0, open_low=True))
+    temperature: float = parameter(0.1, check_temperature)
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
@@ -154,8 +154,8 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
     0.402853 [[0.0, -0.238], [-0.099, 0.075], [0.383, 0.0]]
     """
 
-    alpha: float = parameter(2.0, number(low=0, open_low=True))
-    beta: float = parameter(50.0, number(low=0, open_low=True))
+    alpha: float = parameter(2.0, FACTOR)
+    beta: float = parameter(50.0, FACTOR)
     base: float = parameter(0.5, number())
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
@@ -265,7 +265,7 @@ class CircleLoss(ExponentLoss, LabelLoss):
     """
 
     margin: float = parameter(0.4, number())
-    gamma: float = parameter(80.0, number(low=0, open_low=True))
+    gamma: float = parameter(80.0, FACTOR)
     detach_weights: bool = parameter(True, flag)
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)

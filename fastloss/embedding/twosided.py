@@ -9,7 +9,15 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._parameters import flag, number, parameter, shared
-from fastloss.embedding._common import REDUCTION, Batch, Reduction, TwoSidedLoss, make_batch
+from fastloss.embedding._common import (
+    FACTOR,
+    REDUCTION,
+    Batch,
+    Reduction,
+    TwoSidedLoss,
+    check_temperature,
+    make_batch,
+)
 from fastloss.embedding._sums import OwnSoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
     Parameters
     ----------
     temperature : float, default 0.07
-        τ > 0. Multiple-negatives ranking with scale s is τ = 1 / s.
+        τ >= 1e-30. Multiple-negatives ranking with scale s is τ = 1 / s.
     symmetric : bool, default False
         The mean of the loss and of that with queries and keys exchanged (CLIP).
     normalize : bool, default True
@@ -62,7 +70,7 @@ class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
     0.517813 [[0.0, 0.035], [0.135, 0.0]] [[-0.044, 0.033], [0.177, 0.0]]
     """
 
-    temperature: float = parameter(0.07, number(low=0, open_low=True))
+    temperature: float = parameter(0.07, check_temperature)
     symmetric: bool = parameter(False, flag)
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
@@ -128,7 +136,7 @@ class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
     Parameters
     ----------
     temperature : float, default 0.5
-        τ > 0.
+        τ >= 1e-30.
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
@@ -153,7 +161,7 @@ class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
     0.885449 [[0.0, -0.032], [0.217, 0.0]] [[-0.074, 0.056], [0.217, 0.0]]
     """
 
-    temperature: float = parameter(0.5, number(low=0, open_low=True))
+    temperature: float = parameter(0.5, check_temperature)
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
@@ -329,7 +337,7 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
     1.131075 {'scale': -0.011, 'bias': 0.098}
     """
 
-    scale: float = parameter(10.0, number(low=0, open_low=True))
+    scale: float = parameter(10.0, FACTOR)
     bias: float = parameter(-10.0, number())
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)

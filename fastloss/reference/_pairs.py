@@ -12,10 +12,20 @@ from fastloss.embedding._partial import BatchPartial
 from fastloss.reference._base import Array
 
 
+# Distances are computed in the widest type there is; what differs by its roundings is equal.
+WIDE = np.longdouble
+EQUAL = 256 * float(np.finfo(WIDE).eps)
+
+
+def settled(excess: Array, size: Any) -> Array:
+    """Return differences of numbers of some size, 0 where they are but what was rounded."""
+    return np.where(np.abs(excess) <= EQUAL * size, excess * 0, excess)
+
+
 class Pairs(NamedTuple):
     """All pairs (i, j) of n anchors and m rows that they are compared with."""
 
-    v: Array               # (n, m): products, or squares of distances
+    v: Array               # (n, m): products, or squares of distances, in the widest type
     same: Any              # (n, m) bool: of the same class, and not a row with itself
     other: Any             # (n, m) bool: of another class
     w: Array               # (n,): weights of anchors
@@ -63,13 +73,36 @@ def root(v: Array) -> tuple[Array, Array]:
 
 
 def _square_distances(x: Array, z: Array) -> Array:
-    return np.array([np.sum((row - z) ** 2, axis=1) for row in x]).reshape(len(x), len(z))
+    return np.array([np.sum((row - z) ** 2, axis=1) for row in x.astype(WIDE)],
+                    WIDE).reshape(len(x), len(z))
 
 
-def _unit(x: Array) -> tuple[Array, Array]:
-    """Return rows of unit length, and lengths; a zero row stays what it is."""
-    norm = np.sqrt(np.sum(x * x, axis=1, keepdims=True))
-    return np.where(norm == 0, 0.0, x / norm), norm
+def _square_turns(x: Array, z: Array) -> Array:
+    """Return the squares of the distances of rows once they are of unit length.
+
+    2 - 2 cos, or 2 (1 - cos^2) / (1 + cos) where rows are near; that of integers is 0 exactly where
+    they are parallel. The distance to a row of zeros is the other's length, 1 or 0.
+    """
+    x, z = x.astype(WIDE), z.astype(WIDE)
+    squares = np.sum(z * z, axis=1)
+    found = []
+    for row in x:
+        own, product = np.sum(row * row), z @ row
+        cosine = product / np.sqrt(own * squares)
+        across = np.sum((row * squares[:, None] - z * product[:, None]) ** 2, axis=1)
+        near = 2 * across / (own * squares * squares) / (1 + cosine)
+        v = np.where(cosine > 0.75, near, 2 - 2 * cosine)
+        found.append(np.where((own == 0) | (squares == 0), (own + squares) * 0
+                              + (own != 0) + (squares != 0), v))
+    return np.array(found, WIDE).reshape(len(x), len(z))
+
+
+def lifted(x: Array) -> tuple[Array, Array]:
+    """Return rows times powers of two that make their largest element about 1, and those."""
+    largest = np.max(np.abs(x), axis=1, keepdims=True, initial=0.0)
+    exponent = np.where(np.isfinite(largest) & (largest > 0), -np.frexp(largest)[1], 0)
+    power = np.ldexp(1.0, np.minimum(exponent, 1000))
+    return x * power, power
 
 
 def _pull(slope: Array, x: Array, z: Array) -> Array:
@@ -78,8 +111,19 @@ def _pull(slope: Array, x: Array, z: Array) -> Array:
 
 
 class _Side(NamedTuple):
+    source: Array          # times powers of two, if they are scaled
     rows: Array            # as they are compared
-    norm: Array | None     # what they were divided by
+    norm: Array | None     # what the source was divided by
+    power: Array | float = 1.0
+
+
+def _side(x: Array, scaled: bool) -> _Side:
+    """Return rows of unit length if they are to be scaled; a zero row stays what it is."""
+    if not scaled:
+        return _Side(x, x, None)
+    x, power = lifted(x)
+    norm = np.sqrt(np.sum(x * x, axis=1, keepdims=True))
+    return _Side(x, np.where(norm == 0, 0.0, x / norm), norm, power)
 
 
 def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array:
@@ -98,7 +142,7 @@ def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array
     if side.norm is None:
         return g
     along = np.sum(g * side.rows, axis=1, keepdims=True)
-    return np.where(side.norm == 0, 0.0, (g - along * side.rows) / side.norm)
+    return np.where(side.norm == 0, 0.0, (g - along * side.rows) / side.norm * side.power)
 
 
 class PairsReference(EmbeddingLoss):
@@ -123,13 +167,14 @@ class PairsReference(EmbeddingLoss):
         """Return sums, gradients by both sides (or one), and derivatives by parameters."""
         symmetric = z is None
         with np.errstate(all="ignore"):
-            sides = []
-            scaled = self._scaled()
-            for rows in [x] if symmetric else [x, z]:
-                rows = rows.astype(np.float64)
-                sides.append(_Side(*_unit(rows)) if scaled else _Side(rows, None))
-            a, b = sides[0], sides[-1]
-            v = _square_distances(a.rows, b.rows) if self._distance else a.rows @ b.rows.T
+            a, b = (_side(rows.astype(np.float64), self._scaled())
+                    for rows in (x, x if symmetric else z))
+            if not self._distance:
+                v = a.rows @ b.rows.T
+            elif self._scaled():
+                v = _square_turns(a.source, b.source)
+            else:
+                v = _square_distances(a.rows, b.rows)
             if getattr(self, "distance", None) == "cosine":
                 # the cosine to a row without a direction is 0, and half of v is 1 - it
                 v += np.add.outer(*(1.0 - np.any(side.rows, axis=1) for side in (a, b)))

@@ -10,12 +10,14 @@ import numpy as np
 from fastloss import embedding
 from fastloss.reference._base import Array, function_of_rows
 from fastloss.reference._pairs import (
+    EQUAL,
     LabelReference,
     Pairs,
     Sums,
     TwoSidedReference,
     log_sum,
     root,
+    settled,
     softplus,
 )
 
@@ -43,12 +45,13 @@ __all__ = [
 ]
 
 
-def add_up(cost: Array, weight: Any, counts: Any, slope: Array) -> Sums:
-    """Sum up terms: costs, their weights, and which of them count."""
+def add_up(cost: Array, weight: Any, counts: Any, slope: Array, costs: Any = None) -> Sums:
+    """Sum up terms: costs, their weights, which of them count, and which of those cost anything."""
     weight = np.where(counts, weight, 0.0)
     cost = np.where(counts, cost, 0.0)
+    costs = cost != 0 if costs is None else costs
     return Sums(float(np.sum(weight * cost)), float(np.sum(weight)),
-                float(np.sum(weight[cost != 0])), slope)
+                float(np.sum(np.where(costs, weight, 0.0))), slope.astype(np.float64))
 
 
 # ---- sums over pairs ---------------------------------------------------------------------------
@@ -70,12 +73,14 @@ class BatchContrastiveLoss(LabelReference, embedding.BatchContrastiveLoss):
         else:
             factor = 0.5 if self.distance == "cosine" else 1.0
             d, by_v = factor * pairs.v, np.full(pairs.v.shape, factor)
-        excess = np.maximum(np.where(pairs.same, d - (self.pos_margin or 0.0), self.margin - d), 0)
+        limit = np.where(pairs.same, self.pos_margin or 0.0, self.margin)
+        excess = np.maximum(np.where(pairs.same, 1, -1) * settled(d - limit, d + limit), 0)
         cost = excess if self.form == "linear" else excess**2
         slope = np.where(excess > 0, 1.0, 0.0) if self.form == "linear" else 2 * excess
         slope *= np.where(pairs.same, by_v, -by_v)
         counts = (pairs.same | pairs.other) & pairs.upper
-        return add_up(cost, pairs.weights, counts, np.where(counts, pairs.weights * slope, 0.0))
+        return add_up(cost, pairs.weights, counts, np.where(counts, pairs.weights * slope, 0.0),
+                      excess > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +283,12 @@ class LiftedStructureLoss(LabelReference, embedding.LiftedStructureLoss):
 # ---- triplets ----------------------------------------------------------------------------------
 
 
+def largest(x: Array) -> Any:
+    """Return the index of the first of the largest numbers."""
+    best = np.max(x)
+    return np.argmax((x == best) | (x >= best - 2 * EQUAL * np.abs(best)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchTripletLoss(LabelReference, embedding.BatchTripletLoss):
     r"""Triplet loss of rows i, others p of the same class and n of other classes.
@@ -293,12 +304,13 @@ class BatchTripletLoss(LabelReference, embedding.BatchTripletLoss):
     def _triplets(self, d: Array, near: Any, far: Any) -> tuple[Any, Any]:
         """Return the positives and negatives of an anchor's triplets, by number."""
         if self.mining == "hard":
-            return near[[np.argmax(d[near])]], far[[np.argmin(d[far])]]
+            return near[[largest(d[near])]], far[[largest(-d[far])]]
         if self.mining == "all":
             return np.repeat(near, len(far)), np.tile(far, len(near))
-        farther = np.where(d[far] > d[near][:, None], d[far], np.inf)
-        nearest = np.where(np.isfinite(farther).any(axis=1), np.argmin(farther, axis=1),
-                           np.argmax(d[far]))
+        apart = settled(d[far] - d[near][:, None], d[far] + d[near][:, None])
+        farther = np.where(apart > 0, d[far], np.inf)
+        nearest = [largest(-each) if np.isfinite(each).any() else largest(d[far])
+                   for each in farther]
         return near, far[nearest]
 
     def _sums(self, pairs: Pairs) -> Sums:
@@ -316,21 +328,24 @@ class BatchTripletLoss(LabelReference, embedding.BatchTripletLoss):
             if not (near.size and far.size):
                 continue
             p, n = self._triplets(d[i], near, far)
-            t = d[i, p] - d[i, n]
+            size = d[i, p] + d[i, n]
+            t = settled(d[i, p] - d[i, n], size)
             if self.soft_margin:
                 cost = softplus(t)
                 rate = np.exp(t - cost)
+                costs = cost.size          # each, if only by rounding
             else:
-                cost = np.maximum(t + self.margin, 0)
+                cost = np.maximum(settled(t + self.margin, size + abs(self.margin)), 0)
                 rate = np.where(cost > 0, 1.0, cost)
+                costs = np.count_nonzero(cost)
             np.add.at(slope[i], p, w * rate)
             np.add.at(slope[i], n, -w * rate)
             total += float(w * cost.sum())
             weight += float(w * cost.size)
-            nonzero += float(w * np.count_nonzero(cost))
+            nonzero += float(w * costs)
         if self.mining == "all":
             weight = nonzero
-        return Sums(total, weight, nonzero, slope * by_v)
+        return Sums(total, weight, nonzero, (slope * by_v).astype(np.float64))
 
 
 batch_contrastive_loss = function_of_rows(BatchContrastiveLoss)
