@@ -132,6 +132,12 @@ class CrossEntropyLoss(RowLoss):
         return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
                                self.class_weight, clip, self.reduction)  # type: ignore[arg-type]
 
+    def _domains(self) -> tuple[Interval, Interval]:
+        return TARGETS, REALS if self.from_logits else PROBABILITIES
+
+    def _for_scores(self) -> str:
+        return "use from_logits=True"
+
     def check(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
@@ -153,7 +159,7 @@ class CrossEntropyLoss(RowLoss):
         y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
         if y.ndim == 2:
             check_values("y_true", y, TARGETS)
-        check_values("y_pred", p, REALS if self.from_logits else PROBABILITIES)
+        check_values("y_pred", p, self._domains()[1])
         if w is not None:
             check_values("sample_weight", w, WEIGHTS)
         self.value(y_true, y_pred, sample_weight)
