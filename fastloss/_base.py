@@ -110,6 +110,10 @@ class Loss(Parametrised):
         """
         return None
 
+    def _middle(self, y: Array, w: Any) -> float:
+        """Return where to seek the best constant prediction from."""
+        return 0.0
+
     def _for_scores(self) -> str:
         """Return what to use for predictions that may be any number, if those here may not."""
         return ""

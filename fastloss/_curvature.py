@@ -30,6 +30,11 @@ NEAR = 0.1          # of a typical distance: what is nearer to a kink counts as 
 MOST = 1e37         # finite in float32
 
 
+def median(y: Array, w: Any) -> float:
+    """Return the weighted median, the lower one of two."""
+    return float(np.quantile(y.astype(float), 0.5, weights=w, method="inverted_cdf"))
+
+
 def over_distance(slope: Array, distance: Array, least: float = 0.0) -> Array:
     """Return slope over distance, 0 where the distance is at most `least` in size."""
     bound = np.zeros(distance.shape)

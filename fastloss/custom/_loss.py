@@ -119,6 +119,10 @@ class CustomLoss(Loss):
     def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
         return _curvature.mirrored(self.grad, y, p, w) if self._least_at_target else None
 
+    def _middle(self, y: Array, w: Any) -> float:
+        # of a loss that grows no more far out, 0 may be nowhere near the targets
+        return _curvature.median(y, w) if self._least_at_target else 0.0
+
     def _for_scores(self) -> str:
         return ("write the formula of a score z that may be any number, with exp(z), say, for the "
                 "prediction")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fastloss import pointwise
 from fastloss._base import DISTANCES, REALS, WEIGHTS, Interval, Loss, check_values
 from fastloss._booster import inside, settle
+from fastloss._values import array_of
 from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ class Adapter:
 
     def _read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Array, Any]:
         """Return checked arrays of shapes that the loss takes."""
-        y, p = np.asarray(y_true), np.asarray(y_pred)
-        w = None if sample_weight is None else np.asarray(sample_weight)
+        y, p = self._array(y_true, "y_true"), self._array(y_pred, "y_pred")
+        w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         name = type(self.loss).__name__
         if isinstance(self.loss, RowLoss):
             if p.ndim != 2 or p.shape[1] < 2:
@@ -70,6 +72,17 @@ class Adapter:
                 w = np.broadcast_to(w[:, None], p.shape)
         self._check(y, w)
         return y, p, w
+
+    def _array(self, x: Any, name: str) -> Array:
+        """Return an array of numbers; raise the library's exception for what is none."""
+        try:
+            return array_of(x, name)
+        except (TypeError, ValueError) as error:
+            of_classes = self._labels is None or self._labels.high == 1
+            cure = ""
+            if name == "y_true" and of_classes and np.asarray(x).dtype.kind in "OSUT":
+                cure = "; numpy.unique(y_true, return_inverse=True)[1] numbers classes from 0"
+            raise self._error(f"{error}{cure}") from None
 
     def _check(self, y: Array, w: Any) -> None:
         """Raise the library's exception for labels and weights outside their domains."""
@@ -217,37 +230,70 @@ class Objective(Adapter):
 
         Parameters
         ----------
-        y_true : array_like (n,)
+        y_true : array_like (n,), or (n, k) for k outputs
             Labels. For `CrossEntropyLoss` class numbers from 0, of which the largest gives the
             number of classes, or targets (n, K).
         sample_weight : array_like (n,), optional
-            Weights.
+            Weights, of which at least one is positive.
 
         Returns
         -------
-        float, or ndarray (K,) for `CrossEntropyLoss`
+        float, or ndarray (k,) of several outputs, (K,) for `CrossEntropyLoss`
             Where the best score is infinite, as the logit of one class alone, one whose
             probability differs from 1 by 1e-15.
 
         Raises
         ------
         The library's exception, or ValueError
-            If there are no labels, or they or the weights are out of their domain.
+            If there are no labels, they are missing or no numbers, they or the weights are out of
+            their domain, or the weights sum to 0.
         """
-        y = np.asarray(y_true)
-        w = None if sample_weight is None else np.asarray(sample_weight)
+        y = self._array(y_true, "y_true")
+        w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         if not y.size:
             raise self._error("y_true must hold labels, got none")
-        if not isinstance(self.loss, RowLoss):
-            y, _, w = self._read(y, y, w)
-            known = _closed_form(self.loss, y.astype(float), w)
-            return _root(self._sum, y, w) if known is None else float(known)
-        classes = y.shape[1] if y.ndim == 2 else int(
-            np.max(y, where=y != getattr(self.loss, "ignore_index", None), initial=1)) + 1
-        y, p, w = self._read(y, np.zeros((len(y), classes)), w)
+        if y.ndim not in (1, 2):
+            raise self._error("y_true must be an array (n,), or (n, k) for k outputs, but its "
+                              f"shape is {y.shape}")
+        classes = 0
+        if isinstance(self.loss, RowLoss):
+            classes = y.shape[1] if y.ndim == 2 else self._classes(y)
+        y, p, w = self._read(y, np.zeros((len(y), classes)) if classes else y, w)
+        if w is not None and not np.any(w):
+            raise self._error("sample_weight must have a positive sum, but all weights are 0")
+        if classes:
+            return self._init_classes(y, p, w)
+        if y.ndim == 2:
+            return np.array([self._init_output(column, None if w is None else w[:, 0])
+                             for column in y.T])
+        return self._init_output(y, w)
+
+    def _classes(self, y: Array) -> int:
+        """Return the number of classes that class numbers are of."""
+        ignored = getattr(self.loss, "ignore_index", None)
+        counted = np.ones(y.shape, bool) if ignored is None else y != ignored
+        wrong = counted & ~((y >= 0) & (np.floor(y) == y) & np.isfinite(y))
+        if np.any(wrong):
+            at = int(np.argmax(wrong))
+            raise self._error("y_true must hold class numbers, integers from 0, but "
+                              f"{np.count_nonzero(wrong)} of {y.size} values are none, the first "
+                              f"at index {at}: {y[at]}")
+        if not np.any(counted):
+            raise self._error("y_true must hold labels, got none but ignored ones")
+        return int(np.max(y, where=counted, initial=1)) + 1
+
+    def _init_output(self, y: Array, w: Any) -> float:
+        """Return the best constant score of one output."""
+        known = _closed_form(self.loss, y.astype(float), w)
+        if known is not None:
+            return float(known)
+        return _root(self._sum, y, w, self._sum._middle(y, w))
+
+    def _init_classes(self, y: Array, p: Array, w: Any) -> Array:
+        """Return the best constant score of each class, from derivatives at scores of 0."""
         grad, hess = np.empty_like(p), np.empty_like(p)
         self._derivatives(y, p, w, grad, hess)
-        # with scores 0: hess is T (1 - 1/K) / K, grad T / K - t
+        # hess is T (1 - 1/K) / K, grad T / K - t
         per_class = hess[:, 0].sum() / (1 - 1 / p.shape[1])
         if self.hessian not in ("auto", "exact"):
             per_class /= 2.0 if self.hessian == "xgboost" else p.shape[1] / (p.shape[1] - 1)
@@ -296,25 +342,28 @@ def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
     if isinstance(loss, (pointwise.AbsoluteLoss, pointwise.PinballLoss)):
         level = getattr(loss, "quantile", 0.5)
         return np.quantile(y, level, weights=w, method="inverted_cdf")
-    if isinstance(loss, pointwise.SquaredLogLoss):
-        return np.expm1(np.average(np.log1p(y), weights=w))
     if isinstance(loss, (pointwise.SquaredLoss, pointwise.TweedieDevianceLoss)):
         return np.average(y, weights=w)
     if isinstance(loss, (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)):
-        mean = np.average(y, weights=w)
-        return math.log(max(mean, 1e-15)) if getattr(loss, "log_input", True) else mean
+        return math.log(max(np.average(y, weights=w), 1e-15))
     return None
 
 
-def _root(loss: Loss, y: Any, w: Any) -> float:
+def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:
     """Return where the slope of a loss by one prediction for all labels is 0.
 
-    Newton's steps in a bracket; where one would leave it, or is not half the last one, the bracket
-    is halved.
+    Newton's steps in a bracket, which is sought from `start`; where one would leave it, or is not
+    half the last one, the bracket is halved.
     """
     def slope(c: float) -> tuple[float, float]:
-        grad, hess = loss.grad_and_hess(y, np.broadcast_to(c, y.shape), w)
+        grad, hess = loss.grad_and_hess(y, np.broadcast_to(start + c, y.shape), w)
         return float(grad.sum()), float(hess.sum())
+
+    return start + _zero(slope)
+
+
+def _zero(slope: Callable[[float], tuple[float, float]]) -> float:
+    """Return where a function is 0 that returns value and derivative."""
 
     first = slope(0.0)[0]
     if first == 0:
