@@ -161,14 +161,25 @@ class Loss(Parametrised):
         """Return the loss's name in the compiled list of losses and its parameters there."""
         raise TypeError(f"{type(self).__name__} is no loss of its own")
 
-    @property
-    def _title(self) -> str:
-        """The name to show."""
-        return type(self).__name__
+    def _where_straight(self) -> str:
+        """Return where the second derivative is 0: "everywhere", "in parts" or "nowhere"."""
+        return "nowhere"
 
-    def _where_straight(self) -> str | None:
-        """Return where the second derivative is 0, "everywhere" or "in parts", if it is known."""
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
+        """Return what second derivatives are to be at least, for Newton's steps not to go too far.
+
+        Of a loss with ``reduction="sum"`` whose weighted gradient `grad` is. None where the exact
+        ones will do.
+        """
         return None
+
+    def _middle(self, y: Array, w: Any) -> float:
+        """Return where to seek the best constant prediction from."""
+        return 0.0
+
+    def _for_scores(self) -> str:
+        """Return what to use for predictions that may be any number, if those here may not."""
+        return ""
 
     def _make_kernel(self) -> _call.Kernel:
         return _call.Kernel(*self._kernel_parameters(), self.reduction)

@@ -84,7 +84,7 @@ cdef void raise_and_turn(real *g, real *h, bint straight, const real *one, Py_ss
     for i in range(n):
         curve = factor * h[i]
         # inf - inf is nan
-        if straight and ((curve == 0 and g[i] != 0) or (curve - curve != 0 and g[i] - g[i] == 0)):
+        if straight and ((curve <= 0 and g[i] != 0) or (curve - curve != 0 and g[i] - g[i] == 0)):
             curve = 1 if one == NULL else one[i]
         h[i] = sign * (floor if curve < floor else curve)    # nan stays
     if sign != 1:
@@ -101,8 +101,8 @@ def settle(cnp.ndarray grad, cnp.ndarray hess, bint straight, cnp.ndarray weight
     grad, hess : ndarray of float32 or float64
         Derivatives, of one type and one contiguous layout.
     straight : bool
-        Whether a second derivative of 0 beside a slope is to be the weight, and one that is not
-        finite beside a slope that is.
+        Whether a second derivative of 0 or less beside a slope is to be the weight, and one that
+        is not finite beside a slope that is.
     weight : ndarray or None
         Of the type and layout of `hess`; None for 1. Read only if `straight`.
     factor : float

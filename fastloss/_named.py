@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import ast
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import fastloss
 from fastloss._base import Loss
-from fastloss._parameters import Parametrised
-
-
-def snake_case(name: str) -> str:
-    """Return the name of a class in the words of a function, as "log_loss" of "LogLoss"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+from fastloss._parameters import Parametrised, snake_case
 
 
 def losses() -> dict[str, type[Parametrised]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Callable
 from dataclasses import field, fields, replace
 from functools import lru_cache, partial
@@ -123,6 +124,11 @@ def either(special: Any, check: Check) -> Check:
     return check_either
 
 
+def snake_case(name: str) -> str:
+    """Return the name of a class in the words of a function, as "log_loss" of "LogLoss"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 def parameter(default: Any, check: Check) -> Any:
     """Declare a parameter of a loss: a dataclass field with its check."""
     return field(default=default, metadata={"check": check})
@@ -144,8 +150,35 @@ class Parametrised:
     def _parameters(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
 
+    def _defaults(self) -> dict[str, Any]:
+        """Return parameters that a name need not show while they are as here."""
+        return {item.name: item.default for item in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def _title(self) -> str:
+        """The name to show."""
+        return type(self).__name__
+
+    def _word(self) -> str:
+        """Return the name without parameters."""
+        return snake_case(self._title)
+
+    @property
+    def __name__(self) -> str:
+        """The name as of a function, with the parameters that differ from their defaults.
+
+        As "pinball_loss(quantile=0.9)"; without blanks, as logs are split at them.
+        """
+        defaults = self._defaults()
+        shown = [f"{name}={value!r}" for name, value in self._parameters().items()
+                 if not (name in defaults and value == defaults[name])]
+        return (self._word() + (f"({','.join(shown)})" if shown else "")).replace(" ", "")
+
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), **self._parameters()), ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self     # it does not change
 
     def replace(self, /, **changes: Any) -> Self:
         """Return a loss like this one with some parameters changed.

@@ -141,6 +141,12 @@ class CrossEntropyLoss(RowLoss):
         return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
                                self.class_weight, clip, self.reduction)  # type: ignore[arg-type]
 
+    def _domains(self) -> tuple[Interval, Interval]:
+        return TARGETS, REALS if self.from_logits else PROBABILITIES
+
+    def _for_scores(self) -> str:
+        return "use from_logits=True"
+
     def _outside(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
@@ -150,7 +156,7 @@ class CrossEntropyLoss(RowLoss):
         if y.ndim == 1 and self.ignore_index is not None:
             ignored = y == self.ignore_index
         targets = TARGETS if y.ndim == 2 else classes(p.shape[1])
-        predictions = REALS if self.from_logits else PROBABILITIES
+        predictions = self._domains()[1]
         return (find_outside("y_true", y, targets, ignored)
                 or find_outside("y_pred", p, predictions, ignored)
                 or (None if w is None else find_outside("sample_weight", w, WEIGHTS, ignored)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from fastloss import _call
+import numpy as np
+
+from fastloss import _call, _curvature
 from fastloss._base import REALS, REDUCTION, Interval, Loss, Reduction
 from fastloss._parameters import number, parameter
 from fastloss.custom._code import IN_BOUND
@@ -18,6 +21,8 @@ from fastloss.custom._formula import Formula, formula_of, text_of
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from fastloss._curvature import Array
 
 RESERVED = frozenset({*dir(Loss), "f", "y_true", "y_pred", "sample_weight", "reduction", "targets",
                       "predictions", "formula", "text", "values"})
@@ -85,6 +90,13 @@ class CustomLoss(Loss):
         """The function's name."""
         return self.text if self.text.isidentifier() else type(self).__name__
 
+    def _word(self) -> str:
+        """Return the function's name, or what a lambda returns."""
+        if self.text.isidentifier() or not self.text:
+            return self._title
+        returned = self.text.partition(":")[2].strip()
+        return re.sub(r"\s+", "_", re.sub(r" ?([^\w\s]) ?", r"\1", returned)).replace(":", "")
+
     def _make_kernel(self) -> _call.Kernel:
         return _call.Kernel(loops(self.formula, self.values), self.values[:IN_BOUND],
                             self.reduction)
@@ -95,11 +107,35 @@ class CustomLoss(Loss):
     def _where_straight(self) -> str:
         return self.formula.straight
 
+    @cached_property
+    def _least_at_target(self) -> bool:
+        """Whether the loss falls towards p = y on both sides, at a sample of points."""
+        y, far = (grid.ravel() for grid in np.meshgrid(
+            [-2.0, 0.25, 1.0, 3.0, 10.0], [1e-3, 0.1, 1.0, 10.0]))
+        slope = self.replace(reduction="sum").grad
+        right, left = slope(y, y + far), slope(y, y - far)
+        return bool(np.any(right > 0) and not np.any((right < 0) | (left > 0)))
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
+        return _curvature.mirrored(self.grad, y, p, w) if self._least_at_target else None
+
+    def _middle(self, y: Array, w: Any) -> float:
+        # of a loss that grows no more far out, 0 may be nowhere near the targets
+        return _curvature.median(y, w) if self._least_at_target else 0.0
+
+    def _for_scores(self) -> str:
+        return ("write the formula of a score z that may be any number, with exp(z), say, for the "
+                "prediction")
+
     def _parameters(self) -> dict[str, Any]:
         domains = {name: _Bounds(getattr(self, name)[:2]) for name in ("targets", "predictions")
                    if getattr(self, name) is not REALS}
         return {**dict(zip(self.formula.parameters, self.values, strict=True)), **domains,
                 "reduction": self.reduction}
+
+    def _defaults(self) -> dict[str, Any]:
+        return {**dict(zip(self.formula.parameters, self.formula.defaults, strict=True)),
+                "reduction": "mean"}
 
     def __getattr__(self, name: str) -> float:
         if not name.startswith("_") and name in self.formula.parameters:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from fastloss import pointwise
-from fastloss._base import WEIGHTS, Interval, Loss, check_values
+from fastloss._base import DISTANCES, REALS, WEIGHTS, Interval, Loss, check_values
 from fastloss._booster import inside, settle
-from fastloss._named import snake_case
+from fastloss._values import array_of
 from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
 
-Hessian = Literal["exact", "xgboost", "lightgbm"]
-
-# a slope at every prediction but one, and curvature at none
-_KINKED = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.AbsolutePercentageLoss)
-# straight for some predictions
-_STRAIGHT = (*_KINKED, pointwise.ContrastiveLoss, pointwise.EpsilonInsensitiveLoss,
-             pointwise.HingeLoss, pointwise.HuberLoss, pointwise.ModifiedHuberLoss)
+Hessian = Literal["auto", "exact", "xgboost", "lightgbm"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,14 @@ class Adapter:
         labels = None if isinstance(self.loss, RowLoss) else self.loss._domains()[0]
         object.__setattr__(self, "_labels", labels)
 
+    def __deepcopy__(self, memo: object) -> Self:
+        # libraries copy their parameters, and scikit-learn's clone wants the same object back
+        return self
+
     def _read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Array, Any]:
         """Return checked arrays of shapes that the loss takes."""
-        y, p = np.asarray(y_true), np.asarray(y_pred)
-        w = None if sample_weight is None else np.asarray(sample_weight)
+        y, p = self._array(y_true, "y_true"), self._array(y_pred, "y_pred")
+        w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         name = type(self.loss).__name__
         if isinstance(self.loss, RowLoss):
             if p.ndim != 2 or p.shape[1] < 2:
@@ -72,6 +73,17 @@ class Adapter:
         self._check(y, w)
         return y, p, w
 
+    def _array(self, x: Any, name: str) -> Array:
+        """Return an array of numbers; raise the library's exception for what is none."""
+        try:
+            return array_of(x, name)
+        except (TypeError, ValueError) as error:
+            of_classes = self._labels is None or self._labels.high == 1
+            cure = ""
+            if name == "y_true" and of_classes and np.asarray(x).dtype.kind in "OSUT":
+                cure = "; numpy.unique(y_true, return_inverse=True)[1] numbers classes from 0"
+            raise self._error(f"{error}{cure}") from None
+
     def _check(self, y: Array, w: Any) -> None:
         """Raise the library's exception for labels and weights outside their domains."""
         if self._labels is not None and not inside(y, self._labels):
@@ -95,24 +107,44 @@ class Objective(Adapter):
     ----------
     loss : Loss
         A loss of raw scores: pointwise, or `CrossEntropyLoss`. Its `reduction` does not matter.
-    hessian : {"exact", "xgboost", "lightgbm"}, default "exact"
-        For `CrossEntropyLoss`: p (1 - p) of each class; 2 p (1 - p), as XGBoost's softmax has it;
+    hessian : {"auto", "exact", "xgboost", "lightgbm"}, default "auto"
+        Second derivatives: "auto", the exact ones, but no less than what keeps a step from going
+        too far (see Notes); "exact", without that. For `CrossEntropyLoss` both are p (1 - p) of
+        each class; "xgboost" is 2 p (1 - p), as XGBoost's softmax has it, "lightgbm"
         K / (K - 1) p (1 - p), as LightGBM's has it.
     hess_floor : float > 0, default 1e-16
-        Least second derivative: for losses whose curvature falls below it, as log-cosh's far from
-        the label, or is negative, as focal loss' in places. Larger values mean smaller steps.
+        Least second derivative. Larger values mean smaller steps.
 
     Notes
     -----
-    Where a loss is straight (the tails of Huber's, hinge loss, the linear contrastive loss) its
-    second derivative is 0 and so says nothing about the step: there it is set to 1 (times the
-    weight) if there is a slope. Absolute, pinball and absolute percentage loss have 1 everywhere,
-    as has a loss of `fastloss.custom` that is straight on both sides of its kinks. Such a loss may
-    have a finite slope where its curvature is infinite or NaN, as ``abs(p - y) ** 1.5`` has at
-    ``p == y``: there the second derivative is 1 (times the weight) too. NaN slopes stay.
+    A booster's step is the slope over the second derivative, so that this must not vanish where
+    the slope does not. With "auto" it is at least
+
+    - of `PseudoHuberLoss` and `LogCoshLoss`, the slope over the residual: the weight that
+      iteratively reweighted least squares gives the sample;
+    - of `PoissonLoss`, `GammaLoss` and `TweedieLoss`, the slope over the distance of the score from
+      ln y, at which the sample costs least;
+    - of `AbsoluteLoss`, `PinballLoss`, `AbsolutePercentageLoss` and `EpsilonInsensitiveLoss`, half
+      the jump of the slope over the residual, 1 / |e| for the absolute loss. Residuals below a
+      tenth of a typical one (the fourth power of the mean fourth root of those that the library
+      hands over at once) count as that large, for the insensitive loss also those below epsilon;
+    - of `FocalLoss`, whose curvature is negative in places, (1 + gamma) p |slope| for probability p
+      of the label's class;
+    - of a loss of `fastloss.custom` that costs least at p = y, half the difference between its
+      slopes at p and at p's mirror image behind y, over the residual: one of the first three.
+
+    For a loss of the residual this makes steps as long as the data are large. Penalties of the
+    library are in units of the second derivative: XGBoost's ``reg_lambda=1`` and
+    ``min_child_weight=1`` keep it from learning where residuals are large against the square of the
+    number of samples in a leaf: scale the labels, or set both to 0.
+
+    Where a loss is straight otherwise (the tails of Huber's, hinge loss, the linear contrastive
+    loss, with "exact" also absolute and pinball loss) the second derivative is 1 (times the weight)
+    if there is a slope, as it is where an own formula has a negative one, or none that is finite:
+    at the kink of ``abs(p - y) ** 1.5``, say. NaN slopes stay.
     """
 
-    hessian: Hessian = "exact"
+    hessian: Hessian = "auto"
     hess_floor: float = 1e-16
     _sum: Loss = field(init=False, repr=False, compare=False)
     _straight: bool = field(init=False, repr=False, compare=False)
@@ -121,29 +153,27 @@ class Objective(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.loss._domains()[1].high == 1 or getattr(self.loss, "from_logits", True) is False:
-            cure = ("use from_logits=True" if hasattr(self.loss, "from_logits")
-                    else "use LogLoss(from_logits=True)")
+        takes = self.loss._domains()[1]
+        # distances may fall below 0 on the way: their losses go on there
+        if takes not in (REALS, DISTANCES):
             raise ValueError(f"loss must take raw scores, which may be any number, but {self.loss} "
-                             f"takes probabilities: {cure}")
+                             f"takes {takes.what}: {self.loss._for_scores()}")
         # as two terms of a distance >= 0; of any score the first falls without end
         linear = getattr(self.loss, "form", "") == "linear"
         if isinstance(self.loss, pointwise.HingeEmbeddingLoss) or (
                 linear and getattr(self.loss, "pos_margin", None) is None):
             raise ValueError(f"loss must have a least value over raw scores, but {self.loss} has "
                              'none: use ContrastiveLoss(form="linear", pos_margin=0.0)')
-        if self.hessian not in ("exact", "xgboost", "lightgbm"):
-            raise ValueError("hessian must be 'exact', 'xgboost' or 'lightgbm', got "
+        if self.hessian not in ("auto", "exact", "xgboost", "lightgbm"):
+            raise ValueError("hessian must be 'auto', 'exact', 'xgboost' or 'lightgbm', got "
                              f"{self.hessian!r}")
-        if self.hessian != "exact" and not isinstance(self.loss, RowLoss):
-            raise ValueError(f"hessian must be 'exact' but for CrossEntropyLoss, got "
+        if self.hessian not in ("auto", "exact") and not isinstance(self.loss, RowLoss):
+            raise ValueError(f"hessian must be 'auto' or 'exact' but for CrossEntropyLoss, got "
                              f"{self.hessian!r} with {self.loss}")
         if not 0 < self.hess_floor < math.inf:
             raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
         object.__setattr__(self, "_sum", self.loss.replace(reduction="sum"))
-        where = self.loss._where_straight() or (
-            "everywhere" if isinstance(self.loss, _KINKED) else
-            "in parts" if isinstance(self.loss, _STRAIGHT) else "nowhere")
+        where = self.loss._where_straight()
         object.__setattr__(self, "_straight", where != "nowhere")
         object.__setattr__(self, "_kinked", where == "everywhere")
         object.__setattr__(self, "_factor", 2.0 if self.hessian == "xgboost" else 1.0)
@@ -163,7 +193,10 @@ class Objective(Adapter):
         if self._straight and w is not None:
             weight = np.empty_like(hess)
             weight[...] = w
-        if self._kinked:
+        bound = self._sum._curvature(y, p, w, grad) if self.hessian == "auto" else None
+        if bound is not None:
+            np.fmax(hess, bound, out=hess, casting="same_kind")
+        elif self._kinked:
             hess[...] = 1.0 if weight is None else weight
         settle(grad, hess, self._straight, weight, self._factor, self.hess_floor, negate)
 
@@ -197,39 +230,72 @@ class Objective(Adapter):
 
         Parameters
         ----------
-        y_true : array_like (n,)
+        y_true : array_like (n,), or (n, k) for k outputs
             Labels. For `CrossEntropyLoss` class numbers from 0, of which the largest gives the
             number of classes, or targets (n, K).
         sample_weight : array_like (n,), optional
-            Weights.
+            Weights, of which at least one is positive.
 
         Returns
         -------
-        float, or ndarray (K,) for `CrossEntropyLoss`
+        float, or ndarray (k,) of several outputs, (K,) for `CrossEntropyLoss`
             Where the best score is infinite, as the logit of one class alone, one whose
             probability differs from 1 by 1e-15.
 
         Raises
         ------
         The library's exception, or ValueError
-            If there are no labels, or they or the weights are out of their domain.
+            If there are no labels, they are missing or no numbers, they or the weights are out of
+            their domain, or the weights sum to 0.
         """
-        y = np.asarray(y_true)
-        w = None if sample_weight is None else np.asarray(sample_weight)
+        y = self._array(y_true, "y_true")
+        w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         if not y.size:
             raise self._error("y_true must hold labels, got none")
-        if not isinstance(self.loss, RowLoss):
-            y, _, w = self._read(y, y, w)
-            known = _closed_form(self.loss, y.astype(float), w)
-            return _root(self._sum, y, w) if known is None else float(known)
-        classes = y.shape[1] if y.ndim == 2 else int(
-            np.max(y, where=y != getattr(self.loss, "ignore_index", None), initial=1)) + 1
-        y, p, w = self._read(y, np.zeros((len(y), classes)), w)
+        if y.ndim not in (1, 2):
+            raise self._error("y_true must be an array (n,), or (n, k) for k outputs, but its "
+                              f"shape is {y.shape}")
+        classes = 0
+        if isinstance(self.loss, RowLoss):
+            classes = y.shape[1] if y.ndim == 2 else self._classes(y)
+        y, p, w = self._read(y, np.zeros((len(y), classes)) if classes else y, w)
+        if w is not None and not np.any(w):
+            raise self._error("sample_weight must have a positive sum, but all weights are 0")
+        if classes:
+            return self._init_classes(y, p, w)
+        if y.ndim == 2:
+            return np.array([self._init_output(column, None if w is None else w[:, 0])
+                             for column in y.T])
+        return self._init_output(y, w)
+
+    def _classes(self, y: Array) -> int:
+        """Return the number of classes that class numbers are of."""
+        ignored = getattr(self.loss, "ignore_index", None)
+        counted = np.ones(y.shape, bool) if ignored is None else y != ignored
+        wrong = counted & ~((y >= 0) & (np.floor(y) == y) & np.isfinite(y))
+        if np.any(wrong):
+            at = int(np.argmax(wrong))
+            raise self._error("y_true must hold class numbers, integers from 0, but "
+                              f"{np.count_nonzero(wrong)} of {y.size} values are none, the first "
+                              f"at index {at}: {y[at]}")
+        if not np.any(counted):
+            raise self._error("y_true must hold labels, got none but ignored ones")
+        return int(np.max(y, where=counted, initial=1)) + 1
+
+    def _init_output(self, y: Array, w: Any) -> float:
+        """Return the best constant score of one output."""
+        known = _closed_form(self.loss, y.astype(float), w)
+        if known is not None:
+            return float(known)
+        return _root(self._sum, y, w, self._sum._middle(y, w))
+
+    def _init_classes(self, y: Array, p: Array, w: Any) -> Array:
+        """Return the best constant score of each class, from derivatives at scores of 0."""
         grad, hess = np.empty_like(p), np.empty_like(p)
         self._derivatives(y, p, w, grad, hess)
-        # with scores 0: hess is T (1 - 1/K) / K, grad T / K - t
+        # hess is T (1 - 1/K) / K, grad T / K - t
         per_class = hess[:, 0].sum() / (1 - 1 / p.shape[1])
-        if self.hessian != "exact":
+        if self.hessian not in ("auto", "exact"):
             per_class /= 2.0 if self.hessian == "xgboost" else p.shape[1] / (p.shape[1] - 1)
         shares = (per_class - grad.sum(axis=0)) / (per_class * p.shape[1])
         return np.log(np.maximum(shares, 1e-15))
@@ -244,18 +310,22 @@ class Metric(Adapter):
     loss : Loss
         A loss of what the library hands to a metric: raw scores if the objective is one of
         these. Its `reduction` does not matter.
+    name : str, optional
+        The name in logs, without blanks and colons. By default that of the loss, with the
+        parameters that differ from their defaults, as "pinball_loss(quantile=0.9)".
     """
 
+    name: str = ""
     _mean: Loss = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "_mean", self.loss.replace(reduction="mean"))
-
-    @property
-    def name(self) -> str:
-        """The loss's name in logs."""
-        return snake_case(self.loss._title)
+        name = self.name or self._mean.__name__
+        # XGBoost splits its log at them
+        if not isinstance(name, str) or ":" in name or name.split() != [name]:
+            raise ValueError(f"name must be a str without blanks and colons, got {name!r}")
+        object.__setattr__(self, "name", name)
 
     def _value(self, y: Any, p: Any, w: Any) -> float:
         try:
@@ -272,25 +342,28 @@ def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
     if isinstance(loss, (pointwise.AbsoluteLoss, pointwise.PinballLoss)):
         level = getattr(loss, "quantile", 0.5)
         return np.quantile(y, level, weights=w, method="inverted_cdf")
-    if isinstance(loss, pointwise.SquaredLogLoss):
-        return np.expm1(np.average(np.log1p(y), weights=w))
     if isinstance(loss, (pointwise.SquaredLoss, pointwise.TweedieDevianceLoss)):
         return np.average(y, weights=w)
     if isinstance(loss, (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)):
-        mean = np.average(y, weights=w)
-        return math.log(max(mean, 1e-15)) if getattr(loss, "log_input", True) else mean
+        return math.log(max(np.average(y, weights=w), 1e-15))
     return None
 
 
-def _root(loss: Loss, y: Any, w: Any) -> float:
+def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:
     """Return where the slope of a loss by one prediction for all labels is 0.
 
-    Newton's steps in a bracket; where one would leave it, or is not half the last one, the bracket
-    is halved.
+    Newton's steps in a bracket, which is sought from `start`; where one would leave it, or is not
+    half the last one, the bracket is halved.
     """
     def slope(c: float) -> tuple[float, float]:
-        grad, hess = loss.grad_and_hess(y, np.broadcast_to(c, y.shape), w)
+        grad, hess = loss.grad_and_hess(y, np.broadcast_to(start + c, y.shape), w)
         return float(grad.sum()), float(hess.sum())
+
+    return start + _zero(slope)
+
+
+def _zero(slope: Callable[[float], tuple[float, float]]) -> float:
+    """Return where a function is 0 that returns value and derivative."""
 
     first = slope(0.0)[0]
     if first == 0:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn._loss.link import IdentityLink, LogitLink, LogLink
-from sklearn._loss.loss import BaseLoss
+from sklearn._loss.loss import AbsoluteError, BaseLoss
+from sklearn._loss.loss import PinballLoss as Quantile
 
 from fastloss import pointwise
 from fastloss._base import REALS, Loss, check_values
@@ -37,6 +38,10 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         # scikit-learn then has leaves fitted anew, by `fit_intercept_only` of residuals
         self.differentiable = not isinstance(loss, FLAT)
         self.approx_hessian = isinstance(loss, (*FLAT, pointwise.FocalLoss))
+        # whose best constants are all numbers between two targets: scikit-learn's choice of them
+        self._quantile = (AbsoluteError() if isinstance(loss, pointwise.AbsoluteLoss) else
+                          Quantile(quantile=loss.quantile)
+                          if isinstance(loss, pointwise.PinballLoss) else None)
         if isinstance(loss, CLASSES):       # how scikit-learn knows a loss for classifiers
             self.predict_proba = self._probabilities
 
@@ -87,6 +92,10 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
             if self.approx_hessian:     # focal: not convex
                 np.abs(hess, out=hess)
             return grad, hess
+        if self._quantile is not None:
+            # at p = y the slope below it, as scikit-learn has it: with 0 targets that are met,
+            # of which integers have many, would have no say in where to split
+            z = np.nextafter(z, -np.inf)
         grad = self.fastloss.grad(y_true, z, sample_weight, out=out[0],
                                   n_threads=_threads(n_threads))
         hess = np.empty_like(grad) if out[1] is None else out[1]
@@ -97,6 +106,8 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         """Return the best constant score, or where scores are logarithms, that of the mean."""
         # the first that scikit-learn calls, with all targets
         check_values("y", y_true, self.fastloss._domains()[0])
+        if self._quantile is not None:
+            return self._quantile.fit_intercept_only(y_true, sample_weight)
         if not isinstance(self.fastloss, (*FLAT, *CURVED)):
             return super().fit_intercept_only(y_true, sample_weight)
         y = np.asarray(y_true, np.float64)

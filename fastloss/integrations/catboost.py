@@ -7,6 +7,7 @@ start elsewhere, give `Objective.init_score` as the `baseline` of the ``Pool``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,12 @@ class MulticlassObjective(_boosting.Objective):
     _error = CatBoostError
     no_jit = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hessian not in ("auto", "exact"):
+            raise ValueError("hessian must be 'auto' or 'exact', as CatBoost gets the whole "
+                             f"matrix, got {self.hessian!r}")
+
     def calc_ders_multi(self, approx: Array, target: float, weight: float) -> tuple[Array, Array]:
         """Return the negated gradient (K,) and second derivatives (K, K) of a row."""
         row = np.asarray(approx, float)[None, :]
@@ -85,6 +92,9 @@ class Metric(_boosting.Metric):  # noqa: D101
     _error = CatBoostError
     no_jit = True
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(metric, self.loss, name=self.name), ()
+
     def is_max_optimal(self) -> bool:
         """Return that more is not better."""
         return False
@@ -106,13 +116,15 @@ class Metric(_boosting.Metric):  # noqa: D101
         return error / weight if weight else 0.0
 
 
-def objective(loss: Loss, *, hess_floor: float = 1e-16) -> Objective | MulticlassObjective:
+def objective(
+    loss: Loss, *, hessian: _boosting.Hessian = "auto", hess_floor: float = 1e-16
+) -> Objective | MulticlassObjective:
     """Return a loss as an objective of CatBoost.
 
     Parameters
     ----------
-    loss, hess_floor
-        See `Objective`.
+    loss, hessian, hess_floor
+        See `Objective`. `MulticlassObjective` has the exact matrix alone.
 
     Returns
     -------
@@ -127,7 +139,8 @@ def objective(loss: Loss, *, hess_floor: float = 1e-16) -> Objective | Multiclas
     TypeError
         If `loss` is no loss of elements or of rows of scores.
     ValueError
-        If it takes probabilities, or `hess_floor` is out of its range.
+        If it takes probabilities, positive means or other numbers of a bounded range, or a
+        parameter is out of its range. The message names the loss of scores to use instead.
 
     Examples
     --------
@@ -146,16 +159,19 @@ def objective(loss: Loss, *, hess_floor: float = 1e-16) -> Objective | Multiclas
     0.7
     """
     adapter = MulticlassObjective if isinstance(loss, CrossEntropyLoss) else Objective
-    return adapter(loss, hess_floor=hess_floor)
+    return adapter(loss, hessian, hess_floor)
 
 
-def metric(loss: Loss) -> Metric:
+def metric(loss: Loss, *, name: str = "") -> Metric:
     """Return a loss as a metric of CatBoost: its mean, or weighted mean.
 
     Parameters
     ----------
     loss : Loss
         A loss of raw scores, which CatBoost hands to a metric beside any objective.
+    name : str, optional
+        The name in logs; by default that of the loss, with the parameters that differ from their
+        defaults, as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
@@ -166,5 +182,14 @@ def metric(loss: Loss) -> Metric:
     ------
     TypeError
         If `loss` is no loss of elements or of rows of scores.
+    ValueError
+        If `name` has blanks or colons.
     """
-    return Metric(loss)
+    plain = Metric(loss, name)
+    return _named(plain.name)(loss, plain.name)
+
+
+@lru_cache
+def _named(name: str) -> type[Metric]:
+    """Return the class of metrics of a name, as CatBoost logs the name of the class."""
+    return type(name, (Metric,), {"__doc__": Metric.__doc__, "__qualname__": "Metric"})

@@ -2,13 +2,18 @@
 
 One object serves ``LGBMRegressor(objective=...)`` and ``train({"objective": ...}, ...)``. LightGBM
 boosts from 0 with an objective of one's own; to start elsewhere, give `init_score` filled with
-`Objective.init_score` to ``fit`` or to the ``Dataset`` and add it to what the model predicts.
+`Objective.init_score` to ``fit`` or to the ``Dataset`` and add it to what the model predicts. From
+0 it finds no split where all samples ask for the same step, as with `HuberLoss` of a small delta:
+a warning says so.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastloss.integrations import _boosting
 
@@ -33,6 +38,17 @@ def _arguments(y_true: Any, y_pred: Any, weight: Any) -> tuple[Any, Any, Any]:
     return y_pred.get_label(), y_true, y_pred.get_weight()
 
 
+def _same_step(p: Any, grad: Any, hess: Any) -> bool:
+    """Whether scores are all equal, and the steps from there of all samples that ask for one."""
+    if np.ndim(p) != 1 or not len(p) or p[0] != p[-1] or np.any(p != p[0]):
+        return False
+    asks = grad != 0
+    step = grad[asks] / hess[asks]
+    # float32: those of one and the same step differ in the last digits
+    return bool(step.size and step[0] and np.ptp(step) <= 1e-6 * abs(step[0])
+                and np.all(hess[~asks] <= 1e-6 * hess[asks].max()))
+
+
 @dataclass(frozen=True)
 class Objective(_boosting.Objective):  # noqa: D101
     __doc__ = _boosting.Objective.__doc__
@@ -44,7 +60,15 @@ class Objective(_boosting.Objective):  # noqa: D101
 
         Called by LightGBM as ``(y_true, y_pred, weight)`` or as ``(y_pred, dataset)``.
         """
-        return self._float32(*_arguments(y_true, y_pred, sample_weight))
+        y, p, w = _arguments(y_true, y_pred, sample_weight)
+        grad, hess = self._float32(y, p, w)
+        if _same_step(p, grad, hess):
+            warnings.warn(
+                f"all samples ask for the same step with {self.loss.__name__}, so that LightGBM "
+                "finds no split and learns nothing: start from the best constant, "
+                "init_score=numpy.full(len(y), objective.init_score(y)) in fit or in the Dataset, "
+                "and add it to what the model predicts", stacklevel=2)
+        return grad, hess
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,7 @@ class Metric(_boosting.Metric):  # noqa: D101
 
 
 def objective(
-    loss: Loss, *, hessian: _boosting.Hessian = "exact", hess_floor: float = 1e-16
+    loss: Loss, *, hessian: _boosting.Hessian = "auto", hess_floor: float = 1e-16
 ) -> Objective:
     """Return a loss as an objective of LightGBM.
 
@@ -82,7 +106,8 @@ def objective(
     TypeError
         If `loss` is no loss of elements or of rows of scores.
     ValueError
-        If it takes probabilities, or a parameter is out of its range.
+        If it takes probabilities, positive means or other numbers of a bounded range, or a
+        parameter is out of its range. The message names the loss of scores to use instead.
 
     Examples
     --------
@@ -100,7 +125,7 @@ def objective(
     return Objective(loss, hessian, hess_floor)
 
 
-def metric(loss: Loss) -> Metric:
+def metric(loss: Loss, *, name: str = "") -> Metric:
     """Return a loss as a metric of LightGBM: its mean, or weighted mean.
 
     Parameters
@@ -108,6 +133,9 @@ def metric(loss: Loss) -> Metric:
     loss : Loss
         A loss of raw scores, beside an objective of this module; beside one of LightGBM's own, of
         what that predicts, as `LogLoss()` for probabilities.
+    name : str, optional
+        The name in logs; by default that of the loss, with the parameters that differ from their
+        defaults, as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
@@ -118,5 +146,7 @@ def metric(loss: Loss) -> Metric:
     ------
     TypeError
         If `loss` is no loss of elements or of rows of scores.
+    ValueError
+        If `name` has blanks or colons.
     """
-    return Metric(loss)
+    return Metric(loss, name)

@@ -28,7 +28,8 @@ _SCORINGS = {"neg_brier_score": "brier_score_loss"}
 def scorer(name: str, **kwargs: Any) -> Any:
     """Return a scorer that computes a metric of `fastloss.metrics`.
 
-    Losses and errors are negated, so that greater is better; `d2_log_loss_score` is not.
+    Losses and errors are negated, so that greater is better, with and without "neg_" in the name;
+    `d2_log_loss_score` is only with it.
 
     Parameters
     ----------
@@ -67,8 +68,9 @@ def scorer(name: str, **kwargs: Any) -> Any:
                          "with 'neg_' before it")
     response = ("predict_proba" if function in _PROBABILITIES
                 else "decision_function" if function in _DECISIONS else "predict")
+    is_score = function.endswith("_score")
     return make_scorer(getattr(metrics, function), response_method=response,
-                       greater_is_better=function.endswith("_score"), **kwargs)
+                       greater_is_better=is_score and function == str(name), **kwargs)
 
 
 def hist_gradient_boosting_loss(loss: Any) -> Any:
@@ -103,7 +105,8 @@ def hist_gradient_boosting_loss(loss: Any) -> Any:
     -----
     Where a loss has no curvature far from the target (from `AbsoluteLoss` to `LogCoshLoss` above)
     second derivatives are replaced by 1, and leaves then get the constant that is best for their
-    samples. Those of the focal loss, which is not convex, are taken without their sign; its
+    samples: for `AbsoluteLoss` and `PinballLoss` the quantile that scikit-learn takes, so that
+    models are those of its own "absolute_error" and "quantile". Those of the focal loss, which is not convex, are taken without their sign; its
     ``predict_proba`` is the inverse logit of the scores, which are not calibrated.
 
     Examples

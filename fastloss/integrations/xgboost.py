@@ -64,7 +64,7 @@ class Metric(_boosting.Metric):  # noqa: D101
 
 
 def objective(
-    loss: Loss, *, hessian: _boosting.Hessian = "exact", hess_floor: float = 1e-16
+    loss: Loss, *, hessian: _boosting.Hessian = "auto", hess_floor: float = 1e-16
 ) -> Objective:
     """Return a loss as an objective of XGBoost.
 
@@ -86,7 +86,8 @@ def objective(
     TypeError
         If `loss` is no loss of elements or of rows of scores.
     ValueError
-        If it takes probabilities, or a parameter is out of its range.
+        If it takes probabilities, positive means or other numbers of a bounded range, or a
+        parameter is out of its range. The message names the loss of scores to use instead.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def objective(
     return Objective(loss, hessian, hess_floor)
 
 
-def metric(loss: Loss) -> Metric:
+def metric(loss: Loss, *, name: str = "") -> Metric:
     """Return a loss as a metric of XGBoost: its mean, or weighted mean.
 
     Parameters
@@ -112,6 +113,9 @@ def metric(loss: Loss) -> Metric:
     loss : Loss
         A loss of raw scores, beside an objective of this module; beside one of XGBoost's own, of
         what that predicts, as `LogLoss()` for probabilities.
+    name : str, optional
+        The name in logs; by default that of the loss, with the parameters that differ from their
+        defaults, as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
@@ -123,5 +127,7 @@ def metric(loss: Loss) -> Metric:
     ------
     TypeError
         If `loss` is no loss of elements or of rows of scores.
+    ValueError
+        If `name` has blanks or colons.
     """
-    return Metric(loss)
+    return Metric(loss, name)

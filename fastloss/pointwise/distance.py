@@ -99,6 +99,9 @@ class ContrastiveLoss(Loss):
             "pos_floor": math.nan if no_floor else 0.0,
         }
 
+    def _where_straight(self) -> str:
+        return "in parts"
+
 
 def contrastive_loss(
     y_true: ArrayLike,

@@ -75,6 +75,9 @@ class HingeLoss(_MarginLoss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Hinge", sign_parameters(self.labels)
 
+    def _where_straight(self) -> str:
+        return "in parts"
+
 
 def hinge_loss(
     y_true: ArrayLike,
@@ -229,6 +232,9 @@ class ModifiedHuberLoss(_MarginLoss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "ModifiedHuber", sign_parameters(self.labels)
+
+    def _where_straight(self) -> str:
+        return "in parts"
 
 
 def modified_huber_loss(

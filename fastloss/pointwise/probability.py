@@ -23,6 +23,8 @@ from fastloss._parameters import either, flag, number, parameter, shared
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    Array = NDArray[Any]
+
 __all__ = [
     "FocalLoss",
     "KLDivergenceLoss",
@@ -96,6 +98,9 @@ class LogLoss(Loss):
         probabilities = PROBABILITIES._replace(
             what=f"{PROBABILITIES.what} (from_logits=True takes logits)")
         return LABELS, REALS if self.from_logits else probabilities
+
+    def _for_scores(self) -> str:
+        return "use from_logits=True"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         parameters = {
@@ -212,6 +217,13 @@ class FocalLoss(Loss):
         name = "FocalSquared" if self.gamma == 2 else "Focal"
         return name, {"gamma": self.gamma, "alpha": self.alpha}
 
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        # h <= (1 + gamma) |s g| p_t, because ln p_t <= p_t - 1; equal for gamma = 0
+        sign = 2 * np.asarray(y, np.float64) - 1
+        with np.errstate(over="ignore"):
+            share = 1 / (1 + np.exp(-sign * p))
+        return (1 + self.gamma) * np.abs(sign * grad) * share
+
 
 def focal_loss(
     y_true: ArrayLike,
@@ -287,6 +299,9 @@ class KLDivergenceLoss(Loss):
 
     def _domains(self) -> tuple[Interval, Interval]:
         return TARGET_PROBABILITIES, PROBABILITIES
+
+    def _for_scores(self) -> str:
+        return "use LogLoss(from_logits=True)"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "KLDivergence", {"unused": 0.0}

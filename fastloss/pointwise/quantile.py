@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastloss import _curvature
 from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from fastloss._curvature import Array
 
 __all__ = [
     "EpsilonInsensitiveLoss",
@@ -53,6 +56,12 @@ class PinballLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Pinball", {"below": self.quantile, "above": 1 - self.quantile}
+
+    def _where_straight(self) -> str:
+        return "everywhere"
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        return _curvature.of_kink(0.5, y, p, w)
 
 
 def pinball_loss(
@@ -210,6 +219,14 @@ class EpsilonInsensitiveLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         name = "SquaredEpsilonInsensitive" if self.squared else "EpsilonInsensitive"
         return name, {"epsilon": self.epsilon}
+
+    def _where_straight(self) -> str:
+        return "in parts"
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
+        if self.squared:
+            return None
+        return _curvature.of_kink(1.0, y, p, w, self.epsilon)
 
 
 def epsilon_insensitive_loss(

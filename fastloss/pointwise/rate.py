@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fastloss import _curvature
 from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Reduction
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from fastloss._curvature import Array
 
 __all__ = [
     "GammaLoss",
@@ -21,8 +26,18 @@ __all__ = [
 ]
 
 
+class _RateLoss(Loss):
+    """A loss of the logarithm of a mean, which costs least at the logarithm of the target."""
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = p - np.log(y, dtype=np.float64)
+        # nearer than that the exact one is as good, and rounding is not divided by rounding
+        return _curvature.over_distance(grad, distance, 1e-3)
+
+
 @dataclass(frozen=True, kw_only=True)
-class PoissonLoss(Loss):
+class PoissonLoss(_RateLoss):
     """Poisson negative log-likelihood of counts, without the term in y alone.
 
     .. math:: l(y, z) = e^z - y z
@@ -57,6 +72,9 @@ class PoissonLoss(Loss):
 
     def _domains(self) -> tuple[Interval, Interval]:
         return COUNTS, REALS if self.log_input else COUNTS
+
+    def _for_scores(self) -> str:
+        return "use PoissonLoss(), of logarithms of rates"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "PoissonLogInput" if self.log_input else "Poisson", {"unused": 0.0}
@@ -103,7 +121,7 @@ def poisson_loss(
 
 
 @dataclass(frozen=True, kw_only=True)
-class GammaLoss(Loss):
+class GammaLoss(_RateLoss):
     """Gamma negative log-likelihood of positive amounts, with a log link.
 
     .. math:: l(y, z) = z + y e^{-z}
@@ -179,7 +197,7 @@ def gamma_loss(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TweedieLoss(Loss):
+class TweedieLoss(_RateLoss):
     r"""Tweedie negative log-likelihood of amounts with zeros, with a log link.
 
     .. math:: l(y, z) = \frac{e^{(2 - k) z}}{2 - k} - y \frac{e^{(1 - k) z}}{1 - k}

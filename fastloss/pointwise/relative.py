@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fastloss import _curvature
 from fastloss._base import (
     ABOVE_MINUS_ONE,
     AMOUNTS,
@@ -19,6 +22,8 @@ from fastloss._parameters import number, outside, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from fastloss._curvature import Array
 
 __all__ = [
     "AbsolutePercentageLoss",
@@ -72,6 +77,13 @@ class TweedieDevianceLoss(Loss):
     def _domains(self) -> tuple[Interval, Interval]:
         targets = REALS if self.power <= 0 else COUNTS if self.power < 2 else AMOUNTS
         return targets, REALS if self.power == 0 else AMOUNTS
+
+    def _for_scores(self) -> str:
+        if 1 <= self.power <= 2:
+            like = {1.0: "PoissonLoss()", 2.0: "GammaLoss()"}.get(
+                self.power, f"TweedieLoss(power={self.power})")
+            return f"use {like}, of logarithms of means"
+        return "use a formula of your own of the logarithm z of the mean, with exp(z) for it"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         named = {0.0: "Squared", 1.0: "PoissonDeviance", 2.0: "GammaDeviance"}.get(self.power)
@@ -160,6 +172,10 @@ class SquaredLogLoss(Loss):
     def _domains(self) -> tuple[Interval, Interval]:
         return ABOVE_MINUS_ONE, ABOVE_MINUS_ONE
 
+    def _for_scores(self) -> str:
+        return ("use SquaredLoss() with numpy.log1p(y) for labels, and numpy.expm1 of what the "
+                "model predicts")
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "SquaredLog", {"unused": 0.0}
 
@@ -237,6 +253,15 @@ class AbsolutePercentageLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "AbsolutePercentage", {"eps": self.eps}
+
+    def _where_straight(self) -> str:
+        return "everywhere"
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        # the absolute loss of p / unit: what is near to a target depends on its size
+        unit = np.maximum(np.abs(y, dtype=np.float64), self.eps)
+        # a target of 0 is to be met to the last digit
+        return _curvature.of_kink(1 / unit**2, y / unit, p / unit, w, sharp=unit == self.eps)
 
 
 def absolute_percentage_loss(

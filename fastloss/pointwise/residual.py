@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fastloss import _curvature
 from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._parameters import number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from fastloss._curvature import Array
 
 __all__ = [
     "AbsoluteLoss",
@@ -52,6 +57,12 @@ class AbsoluteLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Absolute", {"unused": 0.0}
+
+    def _where_straight(self) -> str:
+        return "everywhere"
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        return _curvature.of_kink(1.0, y, p, w)
 
 
 def absolute_loss(
@@ -197,6 +208,9 @@ class HuberLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Huber", {"delta": self.delta}
 
+    def _where_straight(self) -> str:
+        return "in parts"
+
 
 def huber_loss(
     y_true: ArrayLike,
@@ -276,6 +290,9 @@ class PseudoHuberLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "PseudoHuber", {"delta": self.delta}
 
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        return _curvature.over_distance(grad, np.subtract(p, y, dtype=np.float64))
+
 
 def pseudo_huber_loss(
     y_true: ArrayLike,
@@ -351,6 +368,9 @@ class LogCoshLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "LogCosh", {"unused": 0.0}
+
+    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+        return _curvature.over_distance(grad, np.subtract(p, y, dtype=np.float64))
 
 
 def log_cosh_loss(
