@@ -3,7 +3,7 @@
 from libc.math cimport INFINITY, NAN
 
 from fastloss._math cimport (artanh_tail, exp_, exp_product, fl_exp_rest, fl_log_rest,
-                             keep_nan, log_, log1p_, magnitude, real, sign, times)
+                             keep_nan, log_, log1p_, magnitude, wide, sign, times)
 
 cdef struct PoissonDeviance:
     double unused
@@ -34,19 +34,19 @@ ctypedef fused RelativeLoss:
 # Deviances cancel where y and p are close. With v = (y - p) / (y + p), ln(y / p) is
 # 2 v + v T(v^2) for v^2 <= 0.1, and the terms of first order drop out on paper.
 
-cdef inline void poisson_deviance(const PoissonDeviance *c, real y, real p,
-                                  real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real two = 2
-    cdef real near = <real>0.1
-    cdef real q = p + zero               # -0 is 0
-    cdef real v = (y - q) / (y + q)
-    cdef real close = (y - q) * v + y * v * artanh_tail(v * v)
-    cdef real ratio = y / q
-    cdef real apart = times(y, log_(ratio)) - (y - q)
-    cdef real slope = (q - y) / q
-    cdef real curvature = ratio / q
+cdef inline void poisson_deviance(const PoissonDeviance *c, wide y, wide p,
+                                  wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide two = 2
+    cdef wide near = <wide>0.1
+    cdef wide q = p + zero               # -0 is 0
+    cdef wide v = (y - q) / (y + q)
+    cdef wide close = (y - q) * v + y * v * artanh_tail(v * v)
+    cdef wide ratio = y / q
+    cdef wide apart = times(y, log_(ratio)) - (y - q)
+    cdef wide slope = (q - y) / q
+    cdef wide curvature = ratio / q
     slope = one if y == zero else slope
     curvature = zero if y == zero else curvature
     f[0] = keep_nan(y, p, two * (close if v * v < near else apart))
@@ -54,19 +54,19 @@ cdef inline void poisson_deviance(const PoissonDeviance *c, real y, real p,
     h[0] = keep_nan(y, p, two * curvature)
 
 
-cdef inline void gamma_deviance(const GammaDeviance *c, real y, real p,
-                                real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real two = 2
-    cdef real inf = INFINITY
-    cdef real near = <real>0.1
-    cdef real q = p + zero               # -0 is 0
-    cdef real v = (y - q) / (y + q)
-    cdef real excess = (y - q) / q
-    cdef real close = v * excess - v * artanh_tail(v * v)
-    cdef real ratio = y / q
-    cdef real apart = (ratio - one) - log_(ratio)
+cdef inline void gamma_deviance(const GammaDeviance *c, wide y, wide p,
+                                wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide two = 2
+    cdef wide inf = INFINITY
+    cdef wide near = <wide>0.1
+    cdef wide q = p + zero               # -0 is 0
+    cdef wide v = (y - q) / (y + q)
+    cdef wide excess = (y - q) / q
+    cdef wide close = v * excess - v * artanh_tail(v * v)
+    cdef wide ratio = y / q
+    cdef wide apart = (ratio - one) - log_(ratio)
     apart = ratio if ratio == inf else apart
     f[0] = keep_nan(y, p, two * (close if v * v < near else apart))
     g[0] = keep_nan(y, p, -two * (excess / q))
@@ -81,8 +81,8 @@ cdef inline double quadratic_rest(double x) noexcept nogil:
     return close if x * x < least else apart
 
 
-cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
-                                real *f, real *g, real *h) noexcept nogil:
+cdef inline void power_deviance(const PowerDeviance *c, wide y, wide p,
+                                wide *f, wide *g, wide *h) noexcept nogil:
     # In double, whatever the input. With a = 2 - power, b = a - 1, r = y / p and x = ln r, half
     # the deviance is p^a phi, with phi = ((r^a - 1) / a - (r - 1)) / b or, for b close to 0, where
     # that cancels, phi = (r (r^b - 1) / b - (r - 1)) / a. In these (r^k - 1) / k is
@@ -124,42 +124,42 @@ cdef inline void power_deviance(const PowerDeviance *c, real y, real p,
     cdef double slope = two * exp_product(-c.power, log_mean, -c.power * mean_rest)
     # squares: the compiler would branch on the comparison that `quadratic_rest` makes
     apart = less if (k * x) * (k * x) < one else apart
-    f[0] = <real>keep_nan(target, mean, two * (close if x * x < one else apart))
-    g[0] = <real>keep_nan(target, mean, slope * (mean - target))
-    h[0] = <real>keep_nan(target, mean, slope * (one + c.power * ((target - mean) / mean)))
+    f[0] = <wide>keep_nan(target, mean, two * (close if x * x < one else apart))
+    g[0] = <wide>keep_nan(target, mean, slope * (mean - target))
+    h[0] = <wide>keep_nan(target, mean, slope * (one + c.power * ((target - mean) / mean)))
 
 
-cdef inline void squared_log(const SquaredLog *c, real y, real p,
-                             real *f, real *g, real *h) noexcept nogil:
+cdef inline void squared_log(const SquaredLog *c, wide y, wide p,
+                             wide *f, wide *g, wide *h) noexcept nogil:
     # ln(1 + p) - ln(1 + y) = +- ln(1 + |p - y| / (1 + min(p, y))): nothing cancels
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real two = 2
-    cdef real nan = NAN
-    cdef real e = p - y
-    cdef real least = one + (y if e > zero else p)
-    cdef real size = log1p_(magnitude(e) / (least if least >= zero else nan))
-    cdef real d = size if e >= zero else -size
-    cdef real r = one + p
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide two = 2
+    cdef wide nan = NAN
+    cdef wide e = p - y
+    cdef wide least = one + (y if e > zero else p)
+    cdef wide size = log1p_(magnitude(e) / (least if least >= zero else nan))
+    cdef wide d = size if e >= zero else -size
+    cdef wide r = one + p
     f[0] = keep_nan(y, p, d * d)
     g[0] = keep_nan(y, p, two * d / r)
     h[0] = keep_nan(y, p, two * (one - d) / r / r)
 
 
-cdef inline void absolute_percentage(const AbsolutePercentage *c, real y, real p,
-                                     real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real e = p - y
-    cdef real size = magnitude(y)
-    size = <real>c.eps if size < <real>c.eps else size
+cdef inline void absolute_percentage(const AbsolutePercentage *c, wide y, wide p,
+                                     wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide e = p - y
+    cdef wide size = magnitude(y)
+    size = <wide>c.eps if size < <wide>c.eps else size
     f[0] = magnitude(e) / size
     g[0] = keep_nan(y, p, sign(e) * (one / size))
     h[0] = keep_nan(y, p, zero)
 
 
-cdef inline void sample_relative(const RelativeLoss *c, real y, real p,
-                                 real *f, real *g, real *h) noexcept nogil:
+cdef inline void sample_relative(const RelativeLoss *c, wide y, wide p,
+                                 wide *f, wide *g, wide *h) noexcept nogil:
     if RelativeLoss is PoissonDeviance:
         poisson_deviance(c, y, p, f, g, h)
     elif RelativeLoss is GammaDeviance:
