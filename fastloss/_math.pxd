@@ -5,6 +5,7 @@
 double. Losses are written in it, so that what overflows on the way in a double can be computed
 again; its functions are the library's.
 """
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -171,6 +172,16 @@ cdef inline wide times(wide weight, wide x) noexcept nogil:
     """weight x, and 0 for a weight of exactly 0, also where x is infinite."""
     cdef wide zero = 0
     return weight * (zero if weight == zero else x)
+
+
+cdef inline wide least_normal(wide tag) noexcept nogil:
+    """The least number with all its digits; 0 of the type that is not computed again."""
+    if wide is float:
+        return FLT_MIN
+    elif wide is double:
+        return DBL_MIN
+    else:
+        return 0
 
 
 cdef inline bint is_finite(wide x) noexcept nogil:

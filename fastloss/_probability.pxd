@@ -2,8 +2,8 @@
 """Losses of labels 0 and 1, or between, and probabilities or logits, at one sample."""
 from libc.math cimport NAN
 
-from fastloss._math cimport (exp_negative, exp_product, keep_nan, log_, log1m_half, log1p_unit,
-                             magnitude, wide, times)
+from fastloss._math cimport (exp_negative, exp_product, keep_nan, least_normal, log_, log1m_half,
+                             log1p_unit, magnitude, times, wide)
 
 cdef struct Log:
     double eps           # in float64; in float32 it is rounded, or another one by default
@@ -224,35 +224,29 @@ cdef inline void focal(const FocalLoss *c, wide y, wide z,
 cdef inline void kl_divergence(const KLDivergence *c, wide y, wide p,
                                wide *f, wide *g, wide *h) noexcept nogil:
     # ln(t / p) as log(u) + d / u, where t / p = u + d: near 1 it is 1 + (t - p) / p, of which
-    # t - p is exact. p is scaled where the ratio could overflow.
+    # t - p is exact.
     cdef wide zero = 0
     cdef wide half = 0.5
     cdef wide one = 1
     cdef wide two = 2
     cdef wide nan = NAN
-    cdef wide tiny = <wide>1e-30
-    cdef wide scale = <wide>1.2676506002282294e30             # 2^100
-    cdef wide log_scale = <wide>69.314718055994530942
     cdef wide t = one if y == zero else y
     cdef wide q = p + zero                                   # -0 is 0
-    cdef wide scaled = q * scale if q < tiny else q
-    cdef wide ratio = t / scaled
-    cdef wide excess = (t - q) / scaled
+    cdef wide ratio = t / q
+    cdef wide excess = (t - q) / q
     cdef wide u = one + excess
     cdef wide rest = (excess - (u - one)) / u
-    cdef wide shift = log_scale if q < tiny else zero
     cdef wide slope = y / q
     cdef wide curvature = slope / q
     cdef wide log_ratio
     # elsewhere it is log(ratio)
     u = u if ratio > half else ratio
-    rest = rest if ratio > half else shift
+    rest = rest if ratio > half else zero
     u = u if ratio < two else ratio
-    rest = rest if ratio < two else shift
-    u = ratio if q < tiny else u
-    rest = shift if q < tiny else rest
+    rest = rest if ratio < two else zero
+    u = nan if (ratio < least_normal(one)) & (ratio > zero) else u     # without all its digits
     log_ratio = log_(u) + rest
-    log_ratio = nan if q < zero else log_ratio
+    curvature = nan if (slope < least_normal(one)) & (slope > zero) else curvature
     slope = zero if y == zero else slope
     curvature = zero if y == zero else curvature
     f[0] = keep_nan(y, p, times(y, log_ratio))
