@@ -65,6 +65,8 @@ class Build(build_ext):
             inline = KERNEL_FLAGS if name.startswith("_kernels") and flags is not MSVC_FLAGS else []
             extension.extra_compile_args = flags + inline + X86_LEVELS.get(name, []) + openmp[0]
             extension.extra_link_args = openmp[1]
+            if flags is not MSVC_FLAGS:
+                extension.libraries = ["m"]
         super().build_extensions()
 
     def links(self, compile_args: list[str], link_args: list[str]) -> bool:

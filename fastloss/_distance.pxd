@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Losses of labelled distances of pairs, at one sample."""
-from fastloss._math cimport keep_nan, real
+from fastloss._math cimport keep_nan, wide
 
 cdef struct Contrastive:
     double margin
@@ -23,20 +23,20 @@ ctypedef fused DistanceLoss:
     ContrastiveLinear
 
 
-cdef inline void contrastive(const DistanceLoss *c, real y, real p,
-                             real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real floor = <real>c.pos_floor
-    cdef real scale = <real>c.scale
-    cdef real twice = scale + scale
+cdef inline void contrastive(const DistanceLoss *c, wide y, wide p,
+                             wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide floor = <wide>c.pos_floor
+    cdef wide scale = <wide>c.scale
+    cdef wide twice = scale + scale
     # y and 1 - y, or the reverse, or of labels -1 and 1: without another rounding
-    cdef real near = <real>c.near_at_0 + <real>c.near_slope * y
-    cdef real far = (one - <real>c.near_at_0) - <real>c.near_slope * y
-    cdef real u = p - <real>c.pos_margin
-    cdef real v = <real>c.margin - p
-    cdef real pulls = zero if u <= floor else one
-    cdef real pushes = one if v > zero else zero
+    cdef wide near = <wide>c.near_at_0 + <wide>c.near_slope * y
+    cdef wide far = (one - <wide>c.near_at_0) - <wide>c.near_slope * y
+    cdef wide u = p - <wide>c.pos_margin
+    cdef wide v = <wide>c.margin - p
+    cdef wide pulls = zero if u <= floor else one
+    cdef wide pushes = one if v > zero else zero
     u = floor if u < floor else u
     v = zero if v < zero else v
     u = zero if near == zero else u
@@ -51,6 +51,6 @@ cdef inline void contrastive(const DistanceLoss *c, real y, real p,
         h[0] = keep_nan(y, p, zero)
 
 
-cdef inline void sample_distance(const DistanceLoss *c, real y, real p,
-                                 real *f, real *g, real *h) noexcept nogil:
+cdef inline void sample_distance(const DistanceLoss *c, wide y, wide p,
+                                 wide *f, wide *g, wide *h) noexcept nogil:
     contrastive(c, y, p, f, g, h)

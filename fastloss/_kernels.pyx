@@ -20,22 +20,25 @@ E. gcc vectorises sums only when told to reassociate. Explicit lanes need no suc
    permission and give the same bits at every vector width.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from cython.parallel cimport prange, threadid
-from libc.math cimport INFINITY, fabs
 from cpython.pyport cimport PY_SSIZE_T_MAX
+from cython.parallel cimport prange, threadid
+from libc.float cimport FLT_MAX, FLT_MIN
+from libc.math cimport INFINITY, fabs
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
                             Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
-                            GRAD, GRAD_HESS, VALUE, VALUE_GRAD)
+                            GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
 from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
 from fastloss._losses cimport Loss, sample
-from fastloss._math cimport exp_negative, log1p_unit, log_, magnitude, real, sqrt_
+from fastloss._math cimport (exp_negative, fl_special, fl_specialf, is_finite, log1p_unit, log_,
+                             magnitude, real, sqrt_)
 from fastloss._pairs cimport Direct, Exponent, Lifted, pair_cost, pair_exponent
-from fastloss._probability cimport LossOfFactor, has_factor, log_factor, log_sign
+from fastloss._probability cimport Log, LossOfFactor, has_factor, log_factor, log_sign
 from fastloss._staging cimport fetch, flush
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
@@ -60,18 +63,98 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
     cdef Loss c = parameters[0]      # a copy: stores to f, g, h cannot change it
     cdef real fi, gi, hi
     cdef Py_ssize_t i
+    cdef uint32_t special32 = 0
+    cdef uint64_t special64 = 0
     for i in range(n):
         sample[Loss, real](&c, y[i], p[i], &fi, &gi, &hi)
         if Wanted is ValueTag or Wanted is ValueGradTag:
             f[i] = fi
+            if real is float:
+                special32 |= fl_specialf(fi)
+            else:
+                special64 |= fl_special(fi)
         if Wanted is not ValueTag:
             g[i] = scale * gi
+            if real is float:
+                special32 |= fl_specialf(gi)
+            else:
+                special64 |= fl_special(gi)
         if Wanted is GradHessTag:
             h[i] = scale * hi
+            if real is float:
+                special32 |= fl_specialf(hi)
+            else:
+                special64 |= fl_special(hi)
+    if (special32 >> 31) | (special64 >> 63):
+        mend[Loss, real](parameters, scale, n, y, p,
+                         f if Wanted is ValueTag or Wanted is ValueGradTag else NULL,
+                         g if Wanted is not ValueTag else NULL,
+                         h if Wanted is GradHessTag else NULL)
+
+
+cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const real *p,
+               real *f, real *g, real *h) noexcept nogil:
+    """Compute results that are infinite or NaN again in a larger range; NULL: not wanted.
+
+    Each on its own, so that it does not depend on what else is wanted, or who the neighbours are.
+    """
+    cdef long double fi, gi, hi
+    cdef Py_ssize_t i
+    cdef bint mend_f, mend_g, mend_h
+    for i in range(n):
+        if not (is_finite(y[i]) and is_finite(p[i])):
+            continue
+        mend_f = f != NULL and not is_finite(f[i])
+        mend_g = g != NULL and not is_finite(g[i])
+        mend_h = h != NULL and not is_finite(h[i])
+        if mend_f or mend_g or mend_h:
+            sample[Loss, longdouble](c, y[i], p[i], &fi, &gi, &hi)
+            if mend_f:
+                f[i] = <real>fi
+            if mend_g:
+                g[i] = scale * <real>gi
+            if mend_h:
+                h[i] = scale * <real>hi
+
+
+cdef void map_in_double(const Loss *parameters, float scale, Py_ssize_t n, const float *y,
+                        const float *p, float *f, float *g, float *h, int wanted) noexcept nogil:
+    """The map of float32 for parameters that are no float32 numbers; NULL: not wanted."""
+    cdef Loss c = parameters[0]
+    cdef double fi, gi, hi
+    cdef Py_ssize_t i
+    if Loss is Log:
+        c.eps, c.log_eps, c.log1m_eps = c.eps32, c.log_eps32, c.log1m_eps32
+    for i in range(n):
+        sample[Loss, double](&c, y[i], p[i], &fi, &gi, &hi)
+        if f != NULL:
+            f[i] = <float>fi
+        if g != NULL:
+            g[i] = scale * <float>gi
+        if h != NULL:
+            h[i] = scale * <float>hi
+    mend[Loss, float](&c, scale, n, y, p, f, g, h)
+
+
+cdef bint fits(const double *parameters, Py_ssize_t n) noexcept nogil:
+    """Whether parameters are float32 numbers, but for their last digits."""
+    cdef Py_ssize_t i
+    cdef double size
+    for i in range(n):
+        size = fabs(parameters[i])
+        if (0 < size < FLT_MIN) or (FLT_MAX < size < INFINITY):
+            return False
+    return True
 
 
 cdef void sample_alone(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
     sample[Loss, real](c, y, p, f, g, h)
+    mend[Loss, real](c, 1, 1, &y, &p, f, g, h)
+
+
+cdef void sample_in_double(const Loss *c, float y, float p, float *f, float *g,
+                           float *h) noexcept nogil:
+    map_in_double[Loss](c, 1, 1, &y, &p, f, g, h, 0)
 
 
 cdef inline double fold(double *lanes) noexcept nogil:
@@ -151,11 +234,13 @@ cdef inline void round_once(Sum *total) noexcept nogil:
         total.low = 0
 
 
-cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
+cdef inline double accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
+    """Add numbers to a sum; return their own, rounded, for a look at its size."""
     cdef Py_ssize_t i, j, k, at
     cdef Py_ssize_t panels = n // (LANES * DEPTH)
     cdef double lanes[LANES]
     cdef double s, t
+    cdef double own = 0
     for i in range(panels):
         for k in range(LANES):          # vectorised: a lane stays in a register
             s = 0
@@ -165,12 +250,60 @@ cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept no
                                                        + a[at + 3 * LANES])
                 s += t
             lanes[k] = s
-        add(total, fold(lanes), 0)
+        s = fold(lanes)
+        own += s
+        add(total, s, 0)
     if n % (LANES * DEPTH):
         memset(lanes, 0, sizeof(lanes))
         for i in range(panels * DEPTH * LANES, n):
             lanes[i % LANES] += a[i]
-        add(total, fold(lanes), 0)
+        s = fold(lanes)
+        own += s
+        add(total, s, 0)
+    return own
+
+
+cdef bint lost_digits(Py_ssize_t n, double own, double weight, const float *y,
+                      const float *p) noexcept nogil:
+    """Whether numbers beyond the range of float32 matter to the sum `own` of a block.
+
+    Underflow takes up to 2^-150 of each, of a sum of at least 2^-96 times the sum of weights less
+    than a double's digits. A sum of 0 is nearly always right: smaller than any float32 is what
+    tiny numbers cost.
+    """
+    cdef Py_ssize_t i
+    cdef int tiny = 0
+    cdef float least = <float>1e-12
+    cdef float zero = 0
+    if own != 0:
+        return not 1.3e-29 * fabs(weight) <= fabs(own) < INFINITY
+    for i in range(n):
+        tiny |= ((magnitude(y[i]) < least) & (y[i] != zero)) | ((magnitude(p[i]) < least)
+                                                                & (p[i] != zero))
+    return tiny
+
+
+cdef void sum_again(const Bound *loss, Py_ssize_t n, const float *y, const float *p,
+                    const float *w, const float *f, Sum *total) noexcept nogil:
+    """Sum losses of float32, where they are beyond its range computed in double.
+
+    A loss that float32 holds is the same as elsewhere: the sum does not depend on the block.
+    """
+    cdef double y64[LANES * DEPTH]     # a panel of `accumulate`, so that sums are the same
+    cdef double p64[LANES * DEPTH]
+    cdef double f64[LANES * DEPTH]
+    cdef Py_ssize_t start, i, m
+    for start in range(0, n, LANES * DEPTH):
+        m = min(n - start, <Py_ssize_t>(LANES * DEPTH))
+        for i in range(m):
+            y64[i] = y[start + i]
+            p64[i] = p[start + i]
+        loss.map64[VALUE](loss.parameters, 1, m, y64, p64, f64, NULL, NULL, 0)
+        for i in range(m):
+            f64[i] *= <double>1 if w == NULL else <double>w[start + i]
+            if FLT_MIN <= fabs(f[start + i]) <= FLT_MAX:
+                f64[i] = f[start + i]
+        accumulate[double](m, f64, total)
 
 
 # ---- blocks --------------------------------------------------------------------------------
@@ -255,15 +388,18 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
     cdef bint try_sum = (job.want_sum and not weighted and job.loss != NULL
                          and job.loss.sum32 != NULL)
     cdef bint summed
-    cdef double block_sum
+    cdef double block_sum, own
+    cdef double weight
+    cdef Sum before
     cdef int outputs
     for block in range((stop - start + BLOCK - 1) // BLOCK):
         at = start + block * BLOCK
         n = min(stop - at, <Py_ssize_t>BLOCK)
+        weight = n
         if weighted:
             w = fetch[real](job, &job.w, at, n, <real *>blocks.w)
             if job.want_sum:
-                accumulate[real](n, w, &sums.weight)
+                weight = accumulate[real](n, w, &sums.weight)
         if job.loss == NULL:
             continue
         y = fetch[real](job, &job.y, at, n, <real *>blocks.y)
@@ -291,7 +427,12 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
             if weighted:
                 multiply[real](n, w, 1, f)
             if job.want_sum and not summed:
-                accumulate[real](n, f, &sums.loss)
+                before = sums.loss
+                own = accumulate[real](n, f, &sums.loss)
+                if real is float:
+                    if lost_digits(n, own, weight, y, p):
+                        sums.loss = before
+                        sum_again(job.loss, n, y, p, w, f, &sums.loss)
             if job.f.data != NULL and not job.f.direct:
                 flush[real](job, &job.f, at, n, f)
         if has_g:
@@ -403,6 +544,7 @@ def bind(Loss parameters):
     of losses.
     """
     cdef Bound bound
+    cdef int i
     memset(&bound, 0, sizeof(Bound))
     bound.map32[VALUE] = <Map32>map_block[Loss, float, ValueTag]
     bound.map32[GRAD] = <Map32>map_block[Loss, float, GradTag]
@@ -417,6 +559,10 @@ def bind(Loss parameters):
         bound.sum64 = <Sum64>sum_logs[Loss, double]
     bound.sample32 = <Sample32>sample_alone[Loss, float]
     bound.sample64 = <Sample64>sample_alone[Loss, double]
+    if not fits(<const double *>&parameters, sizeof(Loss) // sizeof(double)):
+        for i in range(N_OUTPUTS):
+            bound.map32[i] = <Map32>map_in_double[Loss]
+        bound.sample32 = <Sample32>sample_in_double[Loss]
     memcpy(bound.parameters, &parameters, sizeof(Loss))
     return (<char *>&bound)[:sizeof(Bound)]
 

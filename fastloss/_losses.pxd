@@ -11,9 +11,12 @@ A loss is three things in the file of its family, and nothing else in the compil
 
 Rules for the functions:
 
-* `real` is float or double. Next to a real, Cython writes any bare literal, 2 as well as
-  0.5, as a C double, which turns float arithmetic into double. Constants are typed:
-  `cdef real two = 2`, also the 0 in a comparison.
+* `wide` is float, double or long double. Next to it, Cython writes any bare literal, 2 as well
+  as 0.5, as a C double, which turns float arithmetic into double. Constants are typed:
+  `cdef wide two = 2`, also the 0 in a comparison.
+* What passes the range of the type on its way to a result that does not, comes out infinite or
+  NaN: the kernels then compute that result again in a type of a larger range. Where it would
+  come out as a number, merely a wrong one, the function makes it NaN.
 * No early return and no `if` around assignments: `a if c else b` on values, so that
   the loop vectorises. What takes more than an operation or two is computed first and
   chosen by name: the compiler makes branches of long alternatives, and of those it can
@@ -23,7 +26,7 @@ Rules for the functions:
 * A term whose label weight is exactly 0 contributes 0, also where the rest of the
   term is infinite: `times`, because 0 * inf is NaN.
 """
-from fastloss._math cimport real
+from fastloss._math cimport wide
 from fastloss._distance cimport DistanceLoss, sample_distance
 from fastloss._margin cimport MarginLoss, sample_margin
 from fastloss._probability cimport ProbabilityLoss, sample_probability
@@ -42,19 +45,19 @@ ctypedef fused Loss:
     ResidualLoss
 
 
-cdef inline void sample(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
+cdef inline void sample(const Loss *c, wide y, wide p, wide *f, wide *g, wide *h) noexcept nogil:
     """Element loss, first and second derivative of the chosen loss."""
     if Loss in DistanceLoss:
-        sample_distance[Loss, real](c, y, p, f, g, h)
+        sample_distance[Loss, wide](c, y, p, f, g, h)
     elif Loss in MarginLoss:
-        sample_margin[Loss, real](c, y, p, f, g, h)
+        sample_margin[Loss, wide](c, y, p, f, g, h)
     elif Loss in ProbabilityLoss:
-        sample_probability[Loss, real](c, y, p, f, g, h)
+        sample_probability[Loss, wide](c, y, p, f, g, h)
     elif Loss in QuantileLoss:
-        sample_quantile[Loss, real](c, y, p, f, g, h)
+        sample_quantile[Loss, wide](c, y, p, f, g, h)
     elif Loss in RateLoss:
-        sample_rate[Loss, real](c, y, p, f, g, h)
+        sample_rate[Loss, wide](c, y, p, f, g, h)
     elif Loss in RelativeLoss:
-        sample_relative[Loss, real](c, y, p, f, g, h)
+        sample_relative[Loss, wide](c, y, p, f, g, h)
     elif Loss in ResidualLoss:
-        sample_residual[Loss, real](c, y, p, f, g, h)
+        sample_residual[Loss, wide](c, y, p, f, g, h)

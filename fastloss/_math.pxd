@@ -1,8 +1,25 @@
 # cython: language_level=3
-"""Functions of a float or double that vectorise, by one name for both."""
+"""Functions of a number, by one name for every type: of a float or double they vectorise.
+
+`wide` adds the type that has a larger range where the processor or its library has one, a long
+double. Losses are written in it, so that what overflows on the way in a double can be computed
+again; its functions are the library's.
+"""
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef extern from "<math.h>" nogil:
+    long double fabsl(long double x)
+    long double sqrtl(long double x)
+    long double expl(long double x)
+    long double expm1l(long double x)
+    long double logl(long double x)
+    long double log1pl(long double x)
 
 cdef extern from "_simd.h" nogil:
+    uint32_t fl_specialf(float x)
+    uint64_t fl_special(double x)
     float fl_expf(float x)
     double fl_exp(double x)
     float fl_exp_negativef(float x)
@@ -28,75 +45,150 @@ ctypedef fused real:
     float
     double
 
+ctypedef fused wide:
+    float
+    double
+    long double
 
-cdef inline real exp_(real x) noexcept nogil:
-    return fl_expf(x) if real is float else fl_exp(x)
+
+cdef inline wide exp_(wide x) noexcept nogil:
+    if wide is float:
+        return fl_expf(x)
+    elif wide is double:
+        return fl_exp(x)
+    else:
+        return expl(x)
 
 
-cdef inline real exp_negative(real x) noexcept nogil:
+cdef inline wide exp_negative(wide x) noexcept nogil:
     """e^x for x <= 0."""
-    return fl_exp_negativef(x) if real is float else fl_exp_negative(x)
+    if wide is float:
+        return fl_exp_negativef(x)
+    elif wide is double:
+        return fl_exp_negative(x)
+    else:
+        return expl(x)
 
 
-cdef inline real exp_product(double a, real x, real more) noexcept nogil:
+cdef inline wide exp_product(double a, wide x, wide more) noexcept nogil:
     """e^(a x + more), without rounding the exponent."""
-    return fl_exp_productf(a, x, more) if real is float else fl_exp_product(a, x, more)
+    if wide is float:
+        return fl_exp_productf(a, x, more)
+    elif wide is double:
+        return fl_exp_product(a, x, more)
+    else:
+        return expl(a * x + more)
 
 
-cdef inline real expm1_negative(real x) noexcept nogil:
+cdef inline wide expm1_negative(wide x) noexcept nogil:
     """e^x - 1 for x <= 0."""
-    return fl_expm1_negativef(x) if real is float else fl_expm1_negative(x)
+    if wide is float:
+        return fl_expm1_negativef(x)
+    elif wide is double:
+        return fl_expm1_negative(x)
+    else:
+        return expm1l(x)
 
 
-cdef inline real log_(real x) noexcept nogil:
-    return fl_logf(x) if real is float else fl_log(x)
+cdef inline wide log_(wide x) noexcept nogil:
+    if wide is float:
+        return fl_logf(x)
+    elif wide is double:
+        return fl_log(x)
+    else:
+        return logl(x)
 
 
-cdef inline real artanh_tail(real z) noexcept nogil:
+cdef inline wide artanh_tail(wide z) noexcept nogil:
     """(ln((1 + v) / (1 - v)) - 2 v) / v for z = v^2 <= 0.1."""
-    return fl_artanh_tailf(z) if real is float else fl_artanh_tail(z)
+    if wide is float:
+        return fl_artanh_tailf(z)
+    elif wide is double:
+        return fl_artanh_tail(z)
+    else:
+        return <wide>fl_artanh_tail(<double>z)
 
 
-cdef inline real log1p_(real x) noexcept nogil:
-    return fl_log1pf(x) if real is float else fl_log1p(x)
+cdef inline wide log1p_(wide x) noexcept nogil:
+    if wide is float:
+        return fl_log1pf(x)
+    elif wide is double:
+        return fl_log1p(x)
+    else:
+        return log1pl(x)
 
 
-cdef inline real log1p_unit(real x) noexcept nogil:
+cdef inline wide log1p_unit(wide x) noexcept nogil:
     """ln(1 + x) for 0 <= x <= 1."""
-    return fl_log1p_unitf(x) if real is float else fl_log1p_unit(x)
+    if wide is float:
+        return fl_log1p_unitf(x)
+    elif wide is double:
+        return fl_log1p_unit(x)
+    else:
+        return log1pl(x)
 
 
-cdef inline real log1m_half(real x) noexcept nogil:
+cdef inline wide log1m_half(wide x) noexcept nogil:
     """ln(1 - x) for 0 <= x <= 1/2."""
-    return fl_log1m_halff(x) if real is float else fl_log1m_half(x)
+    if wide is float:
+        return fl_log1m_halff(x)
+    elif wide is double:
+        return fl_log1m_half(x)
+    else:
+        return log1pl(-x)
 
 
-cdef inline real sqrt_(real x) noexcept nogil:
-    return sqrtf(x) if real is float else sqrt(x)
+cdef inline wide sqrt_(wide x) noexcept nogil:
+    if wide is float:
+        return sqrtf(x)
+    elif wide is double:
+        return sqrt(x)
+    else:
+        return sqrtl(x)
 
 
-cdef inline real magnitude(real x) noexcept nogil:
-    return fabsf(x) if real is float else fabs(x)
+cdef inline wide magnitude(wide x) noexcept nogil:
+    if wide is float:
+        return fabsf(x)
+    elif wide is double:
+        return fabs(x)
+    else:
+        return fabsl(x)
 
 
-cdef inline real sign(real x) noexcept nogil:
+cdef inline wide sign(wide x) noexcept nogil:
     """1, -1, or x itself where it is 0 or NaN."""
-    cdef real zero = 0
-    cdef real one = 1
+    cdef wide zero = 0
+    cdef wide one = 1
     return one if x > zero else -one if x < zero else x
 
 
-cdef inline real positive_part(real x) noexcept nogil:
-    cdef real zero = 0
+cdef inline wide positive_part(wide x) noexcept nogil:
+    cdef wide zero = 0
     return zero if x <= zero else x
 
 
-cdef inline real times(real weight, real x) noexcept nogil:
+cdef inline wide times(wide weight, wide x) noexcept nogil:
     """weight x, and 0 for a weight of exactly 0, also where x is infinite."""
-    cdef real zero = 0
+    cdef wide zero = 0
     return weight * (zero if weight == zero else x)
 
 
-cdef inline real keep_nan(real y, real p, real value) noexcept nogil:
+cdef inline wide least_normal(wide tag) noexcept nogil:
+    """The least number with all its digits; 0 of the type that is not computed again."""
+    if wide is float:
+        return FLT_MIN
+    elif wide is double:
+        return DBL_MIN
+    else:
+        return 0
+
+
+cdef inline bint is_finite(wide x) noexcept nogil:
+    cdef wide zero = 0
+    return x - x == zero
+
+
+cdef inline wide keep_nan(wide y, wide p, wide value) noexcept nogil:
     """`value`, or NaN where y or p is NaN."""
     return value if (y == y) & (p == p) else y + p

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Likelihoods of counts and amounts, at one sample."""
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 
-from fastloss._math cimport exp_, exp_product, keep_nan, log_, real, times
+from fastloss._math cimport exp_, exp_product, keep_nan, least_normal, log_, times, wide
 
 cdef struct Poisson:
     double unused
@@ -24,14 +24,14 @@ ctypedef fused RateLoss:
     Tweedie
 
 
-cdef inline void poisson(const Poisson *c, real y, real p,
-                         real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real inf = INFINITY
-    cdef real ratio = y / p
-    cdef real cost = (p + zero) - times(y, log_(p))
-    cdef real curvature = ratio / p
+cdef inline void poisson(const Poisson *c, wide y, wide p,
+                         wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide one = 1
+    cdef wide inf = INFINITY
+    cdef wide ratio = y / p
+    cdef wide cost = (p + zero) - times(y, log_(p))
+    cdef wide curvature = ratio / p
     ratio = zero if y == zero else ratio
     curvature = zero if y == zero else curvature
     f[0] = keep_nan(y, p, p if p == inf else cost)
@@ -39,42 +39,52 @@ cdef inline void poisson(const Poisson *c, real y, real p,
     h[0] = keep_nan(y, p, curvature)
 
 
-cdef inline void poisson_log_input(const PoissonLogInput *c, real y, real z,
-                                   real *f, real *g, real *h) noexcept nogil:
+cdef inline void poisson_log_input(const PoissonLogInput *c, wide y, wide z,
+                                   wide *f, wide *g, wide *h) noexcept nogil:
     # the logarithm of the largest number: beyond it the rate is infinite
-    cdef real largest = 88.72283 if real is float else 709.782712893384
-    cdef real rate = exp_(z)
-    cdef real cost = rate - times(y, z)
-    cdef real infinite = rate + (y - y)                 # a NaN label stays
+    cdef wide largest = 88.72283 if wide is float else 709.782712893384
+    cdef wide rate = exp_(z)
+    cdef wide cost = rate - times(y, z)
+    cdef wide infinite = rate + (y - y)                 # a NaN label stays
     f[0] = infinite if z > largest else cost
     g[0] = rate - y
     h[0] = keep_nan(y, z, rate)
 
 
-cdef inline void gamma(const Gamma *c, real y, real z,
-                       real *f, real *g, real *h) noexcept nogil:
-    cdef real one = 1
-    cdef real inf = INFINITY
-    cdef real ratio = times(y, exp_(-z))
+cdef inline void gamma(const Gamma *c, wide y, wide z,
+                       wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide one = 1
+    cdef wide inf = INFINITY
+    cdef wide nan = NAN
+    cdef wide decay = exp_(-z)
+    cdef wide ratio
+    # without all its digits; 0 at infinity
+    decay = nan if (decay < least_normal(z)) & (z < inf) else decay
+    ratio = times(y, decay)
     f[0] = keep_nan(y, z, ratio if ratio == inf else z + ratio)
     g[0] = keep_nan(y, z, one - ratio)
     h[0] = keep_nan(y, z, ratio)
 
 
-cdef inline void tweedie(const Tweedie *c, real y, real z,
-                         real *f, real *g, real *h) noexcept nogil:
-    cdef real zero = 0
-    cdef real rise = <real>c.rise
-    cdef real fall = <real>c.fall
-    cdef real rising = exp_product(c.rise, z, zero)
-    cdef real falling = times(y, exp_product(c.fall, z, zero))
+cdef inline void tweedie(const Tweedie *c, wide y, wide z,
+                         wide *f, wide *g, wide *h) noexcept nogil:
+    cdef wide zero = 0
+    cdef wide rise = <wide>c.rise
+    cdef wide fall = <wide>c.fall
+    cdef wide rising = exp_product(c.rise, z, zero)
+    cdef wide inf = INFINITY
+    cdef wide nan = NAN
+    cdef wide decay = exp_product(c.fall, z, zero)
+    cdef wide falling
+    decay = nan if (decay < least_normal(z)) & (z < inf) else decay     # as above
+    falling = times(y, decay)
     f[0] = keep_nan(y, z, rising / rise - falling / fall)
     g[0] = keep_nan(y, z, rising - falling)
     h[0] = keep_nan(y, z, rise * rising - fall * falling)
 
 
-cdef inline void sample_rate(const RateLoss *c, real y, real p,
-                             real *f, real *g, real *h) noexcept nogil:
+cdef inline void sample_rate(const RateLoss *c, wide y, wide p,
+                             wide *f, wide *g, wide *h) noexcept nogil:
     if RateLoss is Poisson:
         poisson(c, y, p, f, g, h)
     elif RateLoss is PoissonLogInput:

@@ -101,6 +101,21 @@
 #define ROUND_TWICEF (0x1.8p23f + 254.0f)
 #define ROUND_TWICE (0x1.8p52 + 2046.0)
 
+/* The top bit is set if x is infinite or NaN. */
+FL_INLINE uint32_t fl_specialf(float x)
+{
+    uint32_t i;
+    memcpy(&i, &x, 4);
+    return (i & 0x7f800000u) + 0x00800000u;
+}
+
+FL_INLINE uint64_t fl_special(double x)
+{
+    uint64_t i;
+    memcpy(&i, &x, 8);
+    return (i & 0x7ff0000000000000ULL) + 0x0010000000000000ULL;
+}
+
 /* ---- logarithms ---------------------------------------------------------------------- */
 
 /* k ln 2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2):  log(1 + f) = f - f^2/2 + f^3 P(f). */

@@ -55,26 +55,26 @@ cdef void elements(const ElementLoss *loss, Py_ssize_t n, const floating *y, con
     cdef const Bound *bound = <const Bound *>loss
     cdef floating f_block[BLOCK]
     cdef floating g_block[BLOCK]
-    cdef floating *g
+    cdef floating h_block[BLOCK]
     cdef Py_ssize_t block, at, count
-    # a loop reads each element before it writes there, so a result may replace an input
-    if hess == NULL:
-        if grad != NULL:
-            run_map[floating](bound, GRAD if value == NULL else VALUE_GRAD, n, y, p, value, grad,
-                              NULL)
-        elif value != NULL:
-            run_map[floating](bound, VALUE, n, y, p, value, NULL, NULL)
-        return
-    # no loop makes all three, and what the second reads is not yet to be replaced by the value
+    # by way of blocks: a loop may read its inputs again, which a result may replace
     for block in range((n + BLOCK - 1) // BLOCK):
         at = block * BLOCK
         count = min(n - at, <Py_ssize_t>BLOCK)
-        if value != NULL:
+        # no loop makes all three
+        if hess != NULL:
+            run_map[floating](bound, GRAD_HESS, count, y + at, p + at, NULL, g_block, h_block)
+        if value != NULL and (grad == NULL or hess != NULL):
             run_map[floating](bound, VALUE, count, y + at, p + at, f_block, NULL, NULL)
-        g = &g_block[0] if grad == NULL else grad + at
-        run_map[floating](bound, GRAD_HESS, count, y + at, p + at, NULL, g, hess + at)
+        elif grad != NULL and hess == NULL:
+            run_map[floating](bound, GRAD if value == NULL else VALUE_GRAD, count, y + at, p + at,
+                              f_block, g_block, NULL)
         if value != NULL:
             memcpy(value + at, f_block, count * sizeof(floating))
+        if grad != NULL:
+            memcpy(grad + at, g_block, count * sizeof(floating))
+        if hess != NULL:
+            memcpy(hess + at, h_block, count * sizeof(floating))
 
 
 cdef inline void describe(Operand *operand, const floating *a, bint direct) noexcept nogil:
