@@ -292,8 +292,9 @@ cdef void sum_again(const Bound *loss, Py_ssize_t n, const float *y, const float
     cdef double y64[LANES * DEPTH]     # a panel of `accumulate`, so that sums are the same
     cdef double p64[LANES * DEPTH]
     cdef double f64[LANES * DEPTH]
-    cdef Py_ssize_t start, i, m
-    for start in range(0, n, LANES * DEPTH):
+    cdef Py_ssize_t panel, start, i, m
+    for panel in range((n + LANES * DEPTH - 1) // (LANES * DEPTH)):
+        start = panel * LANES * DEPTH
         m = min(n - start, <Py_ssize_t>(LANES * DEPTH))
         for i in range(m):
             y64[i] = y[start + i]
