@@ -76,6 +76,21 @@ def test_masked_elements_and_times_are_refused_by_name(door, column):
     assert_refuses(DOORS[door], column)
 
 
+def test_collections_of_dask_are_what_they_stand_for():
+    """A masked array in blocks would lose its mask on the way to NumPy."""
+    masked = REFUSED["masked floats"]()
+    for arguments in ((lazy(masked), OTHER), (OTHER, lazy(masked)), (OTHER, OTHER, lazy(masked))):
+        with pytest.raises(TypeError, match=r"^(y_true|y_pred|sample_weight) is a masked array"):
+            SQUARED.value(*arguments)
+    assert SQUARED(lazy(OTHER), lazy(OTHER * 2)).tolist() == SQUARED(OTHER, OTHER * 2).tolist()
+    frame = pytest.importorskip("dask.dataframe", reason="dask.dataframe is not installed")
+    table = frame.from_pandas(beside(COLUMNS["pandas int8"][0](VALUES)), npartitions=2)
+    assert np.array_equal(SQUARED(table, ROWS), SQUARED(
+        np.column_stack([[1, 0, np.nan, 1], OTHER]), ROWS), equal_nan=True)
+    assert np.array_equal(SQUARED(table["x"], OTHER), SQUARED([1, 0, np.nan, 1], OTHER),
+                          equal_nan=True)
+
+
 @pytest.mark.parametrize("column", [*COLUMNS, *REFUSED])
 def test_compiled_functions_and_torch_take_their_own_arrays_alone(column):
     x = REFUSED[column]() if column in REFUSED else COLUMNS[column][0](VALUES)
