@@ -7,7 +7,6 @@ from fastloss._job cimport ElementType, Operand
 
 cdef cnp.ndarray read(object x, str name)
 cdef ElementType type_of(cnp.ndarray a) noexcept
-cdef int check_dtype(cnp.ndarray a, str name) except -1
 cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept
 cdef tuple shape(cnp.ndarray a)
 cdef int check_shape(cnp.ndarray a, str name, cnp.ndarray p) except -1

@@ -52,13 +52,6 @@ cdef ElementType type_of(cnp.ndarray a) noexcept:
     return element_types[number] if 0 <= number < 32 else UNSUPPORTED
 
 
-cdef int check_dtype(cnp.ndarray a, str name) except -1:
-    if type_of(a) == UNSUPPORTED:
-        raise TypeError(f"{name} must hold real numbers: bool, an integer type, float16, float32 "
-                        f"or float64, got dtype {a.dtype}")
-    return 0
-
-
 cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     cdef int d
     if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):

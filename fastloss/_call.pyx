@@ -12,8 +12,7 @@ from libc.math cimport NAN
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
-from fastloss._arrays cimport (check_dtype, check_shape, describe, output, read, replaces,
-                               type_of)
+from fastloss._arrays cimport check_shape, describe, output, read, replaces, type_of
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
                             Job, Map32, Map64, N_OUTPUTS, Operand, Runner, Sums)
 from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
@@ -33,10 +32,6 @@ cpdef tuple read_inputs(object y_true, object y_pred, object sample_weight):
     cdef cnp.ndarray y = read(y_true, "y_true")
     cdef cnp.ndarray p = read(y_pred, "y_pred")
     cdef cnp.ndarray w = None if sample_weight is None else read(sample_weight, "sample_weight")
-    check_dtype(y, "y_true")
-    check_dtype(p, "y_pred")
-    if w is not None:
-        check_dtype(w, "sample_weight")
     check_shape(y, "y_true", p)
     if w is not None:
         check_shape(w, "sample_weight", p)

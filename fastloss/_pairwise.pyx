@@ -10,8 +10,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from fastloss._arrays cimport (check_dtype, check_overlap, describe, identical, overlaps_itself,
-                               read, same_shape, shape, type_of)
+from fastloss._arrays cimport (check_overlap, describe, identical, overlaps_itself, read,
+                               same_shape, shape, type_of)
 from fastloss._call cimport quotient
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD, Bound, Job,
                             Operand, Runner, Sums)
@@ -44,7 +44,6 @@ cdef bint is_single(cnp.ndarray a) noexcept:
 cpdef cnp.ndarray read_column(object x, str name, str what, cnp.ndarray rows):
     """One number of each row."""
     cdef cnp.ndarray a = read(x, name)
-    check_dtype(a, name)
     if cnp.PyArray_NDIM(a) != 1 or cnp.PyArray_DIM(a, 0) != cnp.PyArray_DIM(rows, 0):
         raise ValueError(f"{name} must hold one {what} for each row, shape "
                          f"({cnp.PyArray_DIM(rows, 0)},), got {shape(a)}")
@@ -56,9 +55,7 @@ cpdef list read_rows(tuple names, tuple rows):
     cdef cnp.ndarray a
     cdef list found = []
     for name, value in zip(names, rows):
-        a = read(value, name)
-        check_dtype(a, name)
-        found.append(a)
+        found.append(read(value, name))
     for name, array in zip(names, found):
         a = array
         if cnp.PyArray_NDIM(a) != 2:

@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport PyObject
 from libc.math cimport NAN
 
-from fastloss._arrays cimport (check_dtype, check_shape, describe, output, read, replaces, shape,
+from fastloss._arrays cimport (check_shape, describe, output, read, replaces, shape,
                                type_of)
 from fastloss._call cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel, quotient
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD_HESS, LANES, MAX_TASKS, TILES, TOGETHER,
@@ -34,10 +34,6 @@ cpdef tuple read_rows(object y_true, object y_pred, object sample_weight):
     cdef cnp.ndarray y = read(y_true, "y_true")
     cdef cnp.ndarray p = read(y_pred, "y_pred")
     cdef cnp.ndarray w = None if sample_weight is None else read(sample_weight, "sample_weight")
-    check_dtype(y, "y_true")
-    check_dtype(p, "y_pred")
-    if w is not None:
-        check_dtype(w, "sample_weight")
     if cnp.PyArray_NDIM(p) != 2:
         raise ValueError(f"y_pred must have two dimensions, rows and classes, got {shape(p)}")
     if cnp.PyArray_NDIM(y) == 2:

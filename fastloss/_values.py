@@ -31,6 +31,7 @@ def array_of(x: Any, name: str) -> Array:
     Objects that are numbers become float64. A frame of several types is read column by column.
     Raises TypeError or ValueError, with `name`, for what holds no such numbers.
     """
+    x = _computed(x)
     if type(x) is np.ndarray:
         array: Array = x
     elif (columns := _columns(x)) is not None:
@@ -54,6 +55,7 @@ def labels_of(x: Any, name: str) -> Array:
     Raises ValueError, with `name` and the position, where a label is missing, and TypeError for
     what is no label.
     """
+    x = _computed(x)
     array: Array = x if type(x) is np.ndarray else _read(x, name)
     kind = array.dtype.kind
     if kind in "biu" or not array.size:
@@ -102,6 +104,11 @@ def _nests(kind: type) -> bool:
 # ---- whole objects -------------------------------------------------------------------------
 
 
+def _computed(x: Any) -> Any:
+    """Return what a collection of Dask stands for: its conversion to NumPy would lose a mask."""
+    return x.compute() if hasattr(x, "__dask_graph__") and hasattr(x, "compute") else x
+
+
 def _read(x: Any, name: str) -> Array:
     """Return x as a plain array of any dtype."""
     check_unmasked(x, name)
@@ -127,8 +134,9 @@ def _convert(x: Any) -> Array:
         found: Array = x.to_numpy(inner if inner.kind == "f" else float, na_value=math.nan)
         return found
     array: Array = np.asanyarray(x)
-    if array.dtype.kind == "f" and getattr(dtype, "is_integer", bool)():
-        return array.astype(np.float64, copy=False)     # polars' small integers with nulls
+    integer = getattr(dtype, "is_integer", None)        # a method of polars' types
+    if array.dtype.kind == "f" and callable(integer) and integer():
+        return array.astype(np.float64, copy=False)     # small integers with nulls are float32
     return array
 
 
@@ -185,8 +193,7 @@ def _number(element: Any, name: str, shape: tuple[int, ...], i: int) -> Any:
     if hasattr(element, "as_py"):       # a scalar of Arrow
         element = element.as_py()
     if getattr(element, "shape", None) == () and not isinstance(element, np.generic):
-        check_unmasked(element, f"the element at index {_index(shape, i)} of {name}")
-        element = np.asarray(element)[()]
+        element = _read(element, f"the element at index {_index(shape, i)} of {name}")[()]
     if _is_missing(element):
         return None
     if _is_number(type(element)):

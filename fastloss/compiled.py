@@ -32,7 +32,7 @@ from fastloss._base import Loss
 try:
     from numba import typeof
     from numba.core import types
-    from numba.core.errors import TypingError
+    from numba.core.errors import NumbaError, TypingError
     from numba.extending import overload, register_jitable
 except ImportError as error:
     raise ImportError('fastloss.compiled needs Numba: pip install "fastloss[custom]"') from error
@@ -106,6 +106,14 @@ def _refuse(problem: str, error: type[Exception] = TypeError) -> None:
         raise error(problem)
 
 
+def _type_of(value: Any) -> Any:
+    """Return Numba's type of a value; Python's name of it where Numba has none."""
+    try:
+        return typeof(value)
+    except (NumbaError, ValueError):     # a masked array; a column of pandas, say
+        return type(value).__name__
+
+
 def sample(loss: Loss, y: float, p: float) -> tuple[float, float, float]:
     """Return the loss of one element, with its derivatives.
 
@@ -128,8 +136,8 @@ def sample(loss: Loss, y: float, p: float) -> tuple[float, float, float]:
         If an argument is something else; in compiled code, on compilation, Numba's TypingError.
     """
     address_of(loss)
-    _refuse(_wrong_sample(typeof(loss), y=typeof(y), p=typeof(p)))
-    results: Any = np.empty(3, np.float32 if typeof(p) == types.float32 else np.float64)
+    _refuse(_wrong_sample(_type_of(loss), y=_type_of(y), p=_type_of(p)))
+    results: Any = np.empty(3, np.float32 if _type_of(p) == types.float32 else np.float64)
     from_python("sample", results.dtype, loss, y, p, results, results[1:], results[2:])
     value, grad, hess = results
     return value, grad, hess
@@ -190,8 +198,8 @@ def elements(
     """
     address_of(loss)
     outputs = {"value": value, "grad": grad, "hess": hess}
-    _refuse(_wrong_arrays(
-        typeof(loss), typeof(p), typeof(y), {name: typeof(each) for name, each in outputs.items()}))
+    _refuse(_wrong_arrays(_type_of(loss), _type_of(p), _type_of(y), {
+        name: _type_of(each) for name, each in outputs.items()}))
     for name, array in {"p": p, "y": y, **outputs}.items():
         _check(name, array, p)
     from_python("elements", p.dtype, loss, len(p), y, p, value, grad, hess)
@@ -253,9 +261,9 @@ def total(
         See `elements`.
     """
     address_of(loss)
-    _refuse(_wrong_sample(typeof(loss), scale=typeof(scale)))
-    _refuse(_wrong_arrays(typeof(loss), typeof(p), typeof(y), {
-        "sample_weight": typeof(sample_weight), "grad": typeof(grad)}))
+    _refuse(_wrong_sample(_type_of(loss), scale=_type_of(scale)))
+    _refuse(_wrong_arrays(_type_of(loss), _type_of(p), _type_of(y), {
+        "sample_weight": _type_of(sample_weight), "grad": _type_of(grad)}))
     for name, array in {"p": p, "y": y, "sample_weight": sample_weight, "grad": grad}.items():
         _check(name, array, p)
     result: float = from_python("total", p.dtype, loss, len(p), y, p, sample_weight, scale, grad)

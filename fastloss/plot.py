@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import fastloss
 from fastloss._base import DISTANCES, PROBABILITIES, Loss
+from fastloss._values import array_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +97,7 @@ def plot_losses(
 
 
 def _numbers(name: str, values: Any, least: int) -> Array:
-    array = np.asarray(values, dtype=float)
+    array = array_of(values, name).astype(float)
     if array.ndim != 1 or array.size < least or not np.isfinite(array).all():
         raise ValueError(f"{name} must be a sequence of at least {least} finite "
                          f"number{'s' * (least > 1)}, got {values!r}")

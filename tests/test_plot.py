@@ -118,6 +118,8 @@ def test_nothing_drawn_is_covered(tmp_path):
     ({"predictions": [1.0]}, ValueError, "predictions must be a sequence of at least 2 finite"),
     ({"predictions": [[0, 1]]}, ValueError, "predictions must be"),
     ({"predictions": [0, np.inf]}, ValueError, "predictions must be"),
+    ({"labels": np.ma.array([0, 1], mask=[0, 1])}, TypeError, "labels is a masked array"),
+    ({"labels": ["a"]}, TypeError, r"labels must hold real numbers"),
 ])
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):

@@ -91,6 +91,33 @@ def test_what_holds_no_numbers_is_refused(given):
         array_of(given, "y_true")
 
 
+class Tensor:
+    """A tensor of a library whose types have properties where polars' have methods."""
+
+    class dtype:
+        is_integer = False
+        numpy_dtype = "float32"
+
+    def __init__(self, values, shape=(2,)):
+        self.values, self.shape = values, shape
+
+    def __array__(self, dtype=None, copy=None):
+        if self.values is None:
+            raise RuntimeError("it is on the device")
+        return np.reshape(self.values, self.shape)
+
+
+def test_objects_that_convert_themselves():
+    assert_reads(Tensor([1.0, 2.0]), [1.0, 2.0])
+    elements = np.empty(2, object)
+    elements[:] = [Tensor([2.0], ()), 1]
+    assert_reads(elements, [2.0, 1.0])
+    elements[1] = Tensor(None, ())
+    for bad, where in ((elements, "the element at index 1 of y_true"), (Tensor(None), "^y_true")):
+        with pytest.raises(TypeError, match=rf"{where} cannot be read .*: it is on the device"):
+            array_of(bad, "y_true")
+
+
 def test_ragged_lists():
     with pytest.raises(ValueError, match="y_true cannot be read"):
         array_of([[1, 2], [3]], "y_true")
