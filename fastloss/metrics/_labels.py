@@ -50,7 +50,8 @@ def two_values(y: Array) -> tuple[Any, Any] | None:
     low, high = y.min(), y.max()
     if not low < high:
         return None
-    if y.dtype.kind == "f" and not _whole(np.array([low, high])):
+    if y.dtype.kind == "f" and not (float(low).is_integer() and float(high).is_integer()
+                                    and max(-low, high) < np.float64(2**63)):
         return None
     if (y.dtype.kind == "f" or int(high) - int(low) > 1) and not ((y == low) | (y == high)).all():
         return None
