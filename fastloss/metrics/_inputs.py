@@ -140,10 +140,12 @@ def _is_missing(value: Any) -> bool:
 
 
 def check_present(array: Array, name: str, given: Any, *, labels: bool = False) -> None:
-    """Raise if an array of objects, strings or times, made of what was given, misses elements."""
+    """Raise if elements of an array of labels, or of no numbers, made of `given`, are missing."""
     kind = array.dtype.kind
     if kind in "mM":
         missing = np.isnat(array)
+    elif kind == "f" and labels:
+        missing = np.isnan(array)
     elif kind == "O" or hasattr(array.dtype, "na_object"):
         missing = np.fromiter(map(_is_missing, array.astype(object).flat), bool, array.size)
     else:
@@ -157,7 +159,8 @@ def check_present(array: Array, name: str, given: Any, *, labels: bool = False) 
         if words and labels and type(value).__name__ != "NaTType":
             error: type[Exception] = TypeError
         else:
-            error = ValueError if is_extension(given) and not words else InputError
+            known = kind == "f" or (is_extension(given) and not words)
+            error = ValueError if known else InputError
         raise error(f"Input {name} contains NaN: {value!r} at index {at} stands for a "
                     "missing value; fill it, or leave it out of all arguments")
 

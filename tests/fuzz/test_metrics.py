@@ -221,11 +221,13 @@ def run(seed, cases):
             raise AssertionError(f"seed {seed}, case {i}: {case}: {error}") from error
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_metrics_agree_with_scikit_learn():
     run(0, 2000)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_metrics_agree_with_scikit_learn_at_length(seed):
     run(seed, 10_000)
