@@ -160,5 +160,7 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
                              "pass pos_label explicitly.")
         usual = found.tolist() in ([0, 1], [-1, 1], [0], [-1], [1])
         pos_label = 1 if usual else found[-1]
+    if isinstance(pos_label, np.generic):   # which fail beside integers of more bits
+        pos_label = pos_label.item()
     positive = [label == pos_label for label in found.tolist()]
     return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w
