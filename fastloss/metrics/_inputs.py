@@ -144,8 +144,6 @@ def check_present(array: Array, name: str, given: Any, *, labels: bool = False) 
     kind = array.dtype.kind
     if kind in "mM":
         missing = np.isnat(array)
-    elif kind == "f" and labels:
-        missing = np.isnan(array)
     elif kind == "O" or hasattr(array.dtype, "na_object"):
         missing = np.fromiter(map(_is_missing, array.astype(object).flat), bool, array.size)
     else:
@@ -159,8 +157,7 @@ def check_present(array: Array, name: str, given: Any, *, labels: bool = False) 
         if words and labels and type(value).__name__ != "NaTType":
             error: type[Exception] = TypeError
         else:
-            known = kind == "f" or (is_extension(given) and not words)
-            error = ValueError if known else InputError
+            error = ValueError if is_extension(given) and not words else InputError
         raise error(f"Input {name} contains NaN: {value!r} at index {at} stands for a "
                     "missing value; fill it, or leave it out of all arguments")
 
