@@ -112,12 +112,13 @@ def test_bad_multioutput(name, multioutput):
                         raises=name != "root_mean_squared_error")
 
 
-@pytest.mark.parametrize("alpha", [-0.1, 1.1, NAN, "a", None, [0.5], 1j])
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, NAN, "a", None, [0.5], 1j, 10**400, np.array(0.5)])
 def test_bad_alpha(alpha):
     assert_same_outcome("mean_pinball_loss", Y, P, alpha=alpha)
 
 
-@pytest.mark.parametrize("power", [0.5, NAN, "a", None, [1], 1e-300])
+@pytest.mark.parametrize("power", [0.5, NAN, "a", None, [1], 1e-300, INF, -INF, np.float32(INF),
+                                   np.array(2.0), np.True_])
 def test_bad_power(power):
     assert_same_outcome("mean_tweedie_deviance", Y, P, power=power)
 

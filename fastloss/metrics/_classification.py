@@ -325,6 +325,8 @@ def hinge_loss(
     check_lengths(y_true, pred_decision, sample_weight)
     decision = numbers(pred_decision, "pred_decision", parse=False).astype(np.float64, copy=False)
     y = column(read_labels(y_true), "y_true")
+    if y.dtype.kind == "f" and np.isnan(y).any():   # which scikit-learn may take for a class
+        raise ValueError("Input y_true contains NaN.")
     present = unique(y)
     given = y if labels is None else read_labels(labels, "labels")
     found = present if labels is None else unique(np.ravel(given))

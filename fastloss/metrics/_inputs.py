@@ -114,11 +114,13 @@ def dense(x: Any, name: str) -> Array:
     """
     if isinstance(x, np.matrix):
         raise TypeError(f"{name} is an np.matrix, which is not supported; pass np.asarray of it")
-    try:
-        check_unmasked(x, name)
-    except TypeError as error:  # scikit-learn takes hidden elements for values, or fails
-        raise InputError(str(error)) from None
     array = np.asarray(x)
+    if type(x) is not np.ndarray and (  # a list of numbers holds no masked arrays
+            isinstance(x, np.ndarray) or array.ndim != 1 or array.dtype == object):
+        try:
+            check_unmasked(x, name)
+        except TypeError as error:  # scikit-learn takes hidden elements for values, or fails
+            raise InputError(str(error)) from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of dtype {array.dtype}")
     if array.dtype.kind == "V":
@@ -140,12 +142,15 @@ def _is_missing(value: Any) -> bool:
 
 
 def check_present(array: Array, name: str, given: Any, *, labels: bool = False) -> None:
-    """Raise if an array of objects, strings or times, made of what was given, misses elements."""
+    """Raise if elements of an array of labels, or of no numbers, made of `given`, are missing."""
     kind = array.dtype.kind
     if kind in "mM":
         missing = np.isnat(array)
     elif kind == "O" or hasattr(array.dtype, "na_object"):
-        missing = np.fromiter(map(_is_missing, array.astype(object).flat), bool, array.size)
+        values = array.astype(object, copy=False).ravel().tolist()
+        if all(issubclass(each, (str, bytes, int)) for each in set(map(type, values))):
+            return
+        missing = np.fromiter(map(_is_missing, values), bool, array.size)
     else:
         return
     if missing.any():
@@ -259,6 +264,8 @@ _HUGE, _INFINITE = np.full(1, np.finfo(np.float64).max), np.full(1, np.inf)
 
 def report(result: Any) -> None:
     """Warn of a result of finite numbers that is not finite, or raise, as `np.errstate` says."""
+    if np.isfinite(result).all():
+        return
     if np.isinf(result).any():
         np.multiply(_HUGE, _HUGE)
     if np.isnan(result).any():

@@ -50,7 +50,8 @@ def two_values(y: Array) -> tuple[Any, Any] | None:
     low, high = y.min(), y.max()
     if not low < high:
         return None
-    if y.dtype.kind == "f" and not _whole(np.array([low, high])):
+    if y.dtype.kind == "f" and not (float(low).is_integer() and float(high).is_integer()
+                                    and max(-low, high) < np.float64(2**63)):
         return None
     if (y.dtype.kind == "f" or int(high) - int(low) > 1) and not ((y == low) | (y == high)).all():
         return None
@@ -148,10 +149,11 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
         check_finite(y, name)
         if not _whole(y):
             raise ValueError(f"Unknown label type: {name} of dtype {y.dtype} has continuous values")
-    if y.dtype.kind == "U" and isinstance(y_true, (list, tuple)) and not all(
-            isinstance(label, str) for label in np.array(y_true, object).flat):
-        raise ValueError(f"{name} is a mix of strings and numbers; make them all the one or the "
-                         "other")
+    if y.dtype.kind == "U" and isinstance(y_true, (list, tuple)):
+        labels = y_true if y.ndim == 1 else np.array(y_true, object).ravel().tolist()
+        if not all(issubclass(kind, str) for kind in set(map(type, labels))):
+            raise ValueError(f"{name} is a mix of strings and numbers; make them all the one or "
+                             "the other")
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind in "fiub" and len(np.unique(y)) < 3:
             return Target(y, "multilabel-indicator", np.arange(y.shape[1]))

@@ -35,8 +35,8 @@ def _in_unit_range(p: Array) -> bool:
 
 def plain_binary(y: Any, p: Any, w: Any) -> bool:
     """Whether these are labels, probabilities of one class and weights as the kernels take them."""
-    return (type(p) is np.ndarray and p.ndim == 1 and p.size > 0 and p.dtype.kind == "f"
-            and p.dtype.itemsize in (4, 8) and is_plain(y, p.size)
+    return (type(p) is np.ndarray and p.ndim == 1 and p.size > 0 and p.dtype.char in "fd"
+            and p.dtype.isnative and is_plain(y, p.size)
             and (w is None or (is_plain(w, p.size) and _same_precision(p, w)))
             and _in_unit_range(p))
 
@@ -138,12 +138,14 @@ def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) ->
 def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
                     ) -> tuple[Array, Array, Array | None]:
     """Return which targets are positive, probabilities and weights, after all checks."""
-    check_lengths(p, y_true, sample_weight)
-    w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
     labels = dense(y_true, "y_true")
+    if not labels.ndim:
+        raise ValueError(f"y_true should be a 1d array, got the scalar {y_true!r}")
     if labels.dtype == object and any(isinstance(label, float) and label != label
                                       for label in labels.flat):
         raise ValueError("Input y_true contains NaN.")
+    check_lengths(p, y_true, sample_weight)
+    w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
     y, kind, found = read_target(read_labels(y_true))
     p = p.reshape(-1)
     if kind != "binary":
@@ -158,5 +160,7 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
                              "pass pos_label explicitly.")
         usual = found.tolist() in ([0, 1], [-1, 1], [0], [-1], [1])
         pos_label = 1 if usual else found[-1]
+    if isinstance(pos_label, np.generic):   # which fail beside integers of more bits
+        pos_label = pos_label.item()
     positive = [label == pos_label for label in found.tolist()]
     return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w

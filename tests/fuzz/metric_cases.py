@@ -32,7 +32,8 @@ class Case:
     sound: Any = None       # the call without what is wrong
 
     def __str__(self):
-        return f"{self.name}({', '.join(self.notes)}{', fault ' + self.fault if self.fault else ''})"
+        notes = [*self.notes, *([f"fault {self.fault}"] if self.fault else [])]
+        return f"{self.name}({', '.join(notes)})"
 
 
 def pick(rng, options):

@@ -75,7 +75,7 @@ def of_numbers(case):
         values, parts = elements(case.name, y, p, case.kwargs)
     # the long double formula loses digits of differences, too
     slack = ULP * eps(inner) * values + 64 * eps(LONG) * parts + LONG(np.finfo(inner).tiny)
-    theirs = (8 + len(y)) * eps(dtype) * (values + parts)
+    theirs = (8 + len(y)) * eps(dtype) * (values + parts) + LONG(np.finfo(dtype).tiny)
     result, slack = mean(values, slack, case.w)
     theirs = mean(values, theirs, case.w)[1]
     if case.name.startswith("root"):

@@ -69,7 +69,7 @@ def string_dtype(case, theirs, ours):
 
 
 def rows_of_labels(case, theirs, ours):
-    """Lists of lists of one label, and frames of labels, are columns; they can't be hashed there."""
+    """Lists of lists of one label, and frames of labels, are columns; there they cannot be."""
     if "unhashable" not in str(theirs) and "Unable to coerce" not in str(theirs):
         return False
     same = drawn_again(case, lambda x: np.asarray(x).reshape(-1) if isinstance(
@@ -112,7 +112,12 @@ def cancelling(case, theirs, ours):
 def labels_that_are_not_used(case, theirs, ours):
     """Labels that cannot be read are refused where scikit-learn does not look at them."""
     return case.name == "hinge_loss" and case.fault.startswith("labels") and (
-        isinstance(ours, (ValueError, TypeError)) and not raised(theirs))
+        isinstance(ours, (ValueError, TypeError)) and str(ours).startswith("labels"))
+
+
+def words_as_weights(case, theirs, ours):
+    """Words are no weights, which NumPy says in several ways."""
+    return case.fault == "sample_weight: letters" and isinstance(ours, TypeError)
 
 
 def positive_label_of_many_bits(case, theirs, ours):
@@ -145,7 +150,8 @@ def overflowed(case, theirs, ours):
 
 DELIBERATE = [masked, missing, two_faults, string_dtype, rows_of_labels, labels_of_another_type,
               more_classes_than_labels, object_weights, beyond_their_dtype, cancelling,
-              labels_that_are_not_used, positive_label_of_many_bits, complex_weights, bools_as_decisions]
+              labels_that_are_not_used, positive_label_of_many_bits, complex_weights,
+              words_as_weights, bools_as_decisions]
 
 
 def computed_in(case):
@@ -179,7 +185,9 @@ def check(case):
         if not cancelling(case, theirs, ours):
             check_values(case, ours, theirs)
     else:
-        np.testing.assert_allclose(ours, theirs, rtol=1e-2)
+        size = min(np.asarray(case.p).dtype.itemsize, computed_in(case).itemsize)
+        rtol = {2: 0.1, 4: 1e-3}.get(size, 1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=rtol)
     if not overflowed(case, theirs, ours):
         assert our_warnings - {"RuntimeWarning"} == their_warnings - {"RuntimeWarning"}
         finite = np.isfinite(ours).all()
@@ -213,11 +221,13 @@ def run(seed, cases):
             raise AssertionError(f"seed {seed}, case {i}: {case}: {error}") from error
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_metrics_agree_with_scikit_learn():
     run(0, 2000)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_metrics_agree_with_scikit_learn_at_length(seed):
     run(seed, 10_000)
