@@ -87,8 +87,8 @@ class Bounded:
 
     def __mul__(self, other):
         a, b = abs(self.value), abs(other.value)
-        spread = sum(x * y for x, y in ((a, other.error), (b, self.error),
-                                        (self.error, other.error)) if y and x)
+        spread = sum(x * y + LEAST for x, y in ((a, other.error), (b, self.error),
+                                                (self.error, other.error)) if y and x)
         return _rounded(self.value * other.value, spread,
                         lambda: Fraction(self.value) * Fraction(other.value))
 
@@ -101,7 +101,10 @@ class Bounded:
                 return Bounded(np.float64(self.value) / np.float64(other.value),
                                self.error and math.inf)
         value = self.value / other.value
-        return _rounded(value, (self.error + abs(value) * other.error) / least,
+        if not math.isfinite(self.value + other.value):
+            return Bounded(value, math.inf if self.error + other.error else 0.0)
+        spread = self.error + abs(value) * other.error
+        return _rounded(value, spread and spread / least + LEAST,
                         lambda: Fraction(self.value) / Fraction(other.value))
 
     def __abs__(self):
@@ -134,8 +137,9 @@ class Bounded:
 def _rounded(value, spread, exact):
     if not math.isfinite(value):
         return Bounded(value, 0.0 if not spread else math.inf)
-    if spread == 0 and abs(value) > 1e-300 and abs(value) < 1e300:
-        return Bounded(value, abs(float(exact() - Fraction(value))))
+    if spread == 0:
+        far = abs(exact() - Fraction(value))
+        return Bounded(value, float(far) + LEAST if far else 0.0)
     return Bounded(value, (spread + HALF * abs(value)) * (1 + 1e-10) + LEAST)
 
 
@@ -183,7 +187,7 @@ def _power(x, k):
 
 def bounded(names, name, y, p, values=()):
     """Return f, g and h at one sample with bounds of their errors."""
-    # a derivative of what bends at a distance has terms as large as what is before it by that
+    # derivatives of what bends at a distance have terms as large as the ones before, by it
     distance = min([abs(x) for x in (p, p - y) if x], default=1.0)
     at = [Bounded(value) for value in values]
     y, p = [Bounded(y)], [Bounded(p)]
@@ -198,7 +202,7 @@ def bounded(names, name, y, p, values=()):
                *derivatives, wanted)
         for target, (value,) in zip((g_at, h_at), derivatives, strict=True):
             if value == value:
-                noise = 1e-17 / distance if target is h_at and distance < 1e-3 else 0.0
+                noise = 1e-17 * abs(g_at[0].value) / distance if target is h_at else 0.0
                 target[0] = Bounded(value, 1e-13 * abs(value) + noise
                                     if math.isfinite(value) else 0.0)
 
