@@ -155,7 +155,7 @@ def _of_choice(v: Node) -> Pair:
 
 def _of_root(v: Node) -> Pair:
     x = v.args[0]
-    if known := _square_in(x):     # sqrt(k) |u|, whose curvature is not what two terms leave
+    if known := square_in(x):     # sqrt(k) |u|, whose curvature is not what two terms leave
         k, u = known
         du, ddu = derivatives(absolute(u))
         root = call("sqrt", k)
@@ -165,22 +165,26 @@ def _of_root(v: Node) -> Pair:
     # of sqrt(c + k u²), as of Pseudo-Huber: the two terms of the general formula cancel far out
     if x.op == "add":
         for c, q in (x.args, x.args[::-1]):
-            known = _square_in(q)
+            known = square_in(q)
             if not c.moves and known and derivatives(known[1])[1].constant == 0:
                 return first, (c * ddx) / (2.0 * v * x)
     return first, (ddx / 2.0 - first * first) / v
 
 
-def _square_in(x: Node) -> Pair | None:
+def square_in(x: Node) -> Pair | None:
     """Return k and u of k u², where k does not depend on p; None of anything else."""
-    if x.op not in ("mul", "div"):
+    if x.op not in ("mul", "div", "add"):
         return None
     a, b = x.args
+    if x.op == "add":
+        one, other = square_in(a), square_in(b)
+        same = one and other and absolute(one[1]) is absolute(other[1])
+        return (one[0] + other[0], one[1]) if one and other and same else None
     if x.op == "mul" and a is b:
         return x.graph.node_of(1.0), a
     if x.op == "mul" and not a.moves:
         a, b = b, a
-    known = None if b.moves else _square_in(a)
+    known = None if b.moves else square_in(a)
     return known and (known[0] * b if x.op == "mul" else known[0] / b, known[1])
 
 

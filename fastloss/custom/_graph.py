@@ -269,7 +269,8 @@ def absolute(a: Node) -> Node:
         return absolute(a.args[0])
     if a.op == "mul" and a.args[0].constant is not None:
         return mul(a.graph.node_of(abs(a.args[0].constant)), absolute(a.args[1]))
-    return a if a.op == "abs" else a.graph.add("abs", a)
+    is_square = a.op == "mul" and a.args[0] is a.args[1]
+    return a if is_square or a.op == "abs" else a.graph.add("abs", a)
 
 
 def negation(a: Node) -> Node:

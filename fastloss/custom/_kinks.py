@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from fastloss.custom._derivatives import NoDerivativeError, call, derivatives
+from fastloss.custom._derivatives import NoDerivativeError, call, derivatives, square_in
 from fastloss.custom._graph import Node, absolute, both, negation
 
 
@@ -30,8 +30,9 @@ def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
         points = graph.whole[v][1] if v in graph.whole else _points(v)
         inner = graph.whole[v][0] if v in graph.whole else [a for a in v.args if isinstance(a, Node)]
         deep = any(a in broken for a in inner)
-        if v.op == "abs" and not deep:
-            bends |= {v.args[0]: each for each in points}
+        bent = _bent(v)
+        if bent and not deep:
+            bends |= {bent: each for each in points}
         elif v.op in ("lt", "le") and points:
             crossing, = points
             strict.append(crossing)
@@ -78,11 +79,11 @@ def _points(v: Node) -> list[Node]:
     if not args:
         return []
     x, zero, one = args[-1], v.graph.node_of(0.0), v.graph.node_of(1.0)
+    if bent := _bent(v):
+        return [] if is_positive(bent) else [_equal(bent, zero)]
     match v.op:
         case "lt" | "le" | "eq" | "ne":
             return [] if args[0] is args[1] else [_equal(*args)]    # x == x asks for NaN
-        case "abs":
-            return [] if is_positive(x) else [_equal(x, zero)]
         case "sign":
             return [_equal(x, zero)]
         case "floor" | "ceil" | "trunc":
@@ -98,6 +99,14 @@ def _points(v: Node) -> list[Node]:
         case "acosh":
             return [_equal(x, one)]
     return []
+
+
+def _bent(v: Node) -> Node | None:
+    """Return x of |x|, which the root of a square is too."""
+    if v.op == "sqrt" and (known := square_in(v.args[0])):
+        v = absolute(known[1])
+        v = v.args[1] if v.op == "mul" and v.args[0].constant is not None else v
+    return v.args[0] if v.op == "abs" else None
 
 
 def _touching(v: Node, crossing: Node) -> list[Node]:
