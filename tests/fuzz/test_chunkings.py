@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from fastloss import stream
 EPS = np.finfo(float).eps
 CHUNK = 8192      # rows that are summed together, wherever they lie
 
-LABELS, SIGNS, REALS, PROBABILITIES, AMOUNTS = "labels", "signs", "reals", "probabilities", "amounts"
-LOSSES = [  # what targets and predictions are, and whether values are sums of logs of products
+LABELS, SIGNS, REALS = "labels", "signs", "reals"
+PROBABILITIES, AMOUNTS = "probabilities", "amounts"
+LOSSES = [  # and what targets and predictions are
     (fl.SquaredLoss(), REALS, REALS), (fl.AbsoluteLoss(), REALS, REALS),
     (fl.HuberLoss(delta=0.5), REALS, REALS), (fl.PinballLoss(quantile=0.3), REALS, REALS),
     (fl.LogCoshLoss(), REALS, REALS), (fl.ContrastiveLoss(margin=0.75), LABELS, AMOUNTS),
@@ -24,7 +26,7 @@ LOSSES = [  # what targets and predictions are, and whether values are sums of l
     (fl.CrossEntropyLoss(), "classes", "scores"),
     (fl.CrossEntropyLoss(ignore_index=1, class_weight=[1, 0.5, 2]), "classes", "scores"),
 ]
-FORMATS = ("dict", "dict", "list of lists", "structured", "pandas", "Table", "RecordBatch", "polars")
+FORMATS = ("dict", "dict", "lists", "structured", "pandas", "Table", "RecordBatch", "polars")
 
 
 # ---- what is drawn --------------------------------------------------------------------------
@@ -41,8 +43,8 @@ def numbers(rng, kind, n):
     shape = (n, 3) if kind == "scores" else n
     dtype = rng.choice(["f2", "f4", "f4", "f8", "f8", "f8", ">f8"])
     if kind == PROBABILITIES:
-        return (rng.integers(1, 64, shape) / 64 if rng.random() < 0.3 else rng.random(shape)).astype(
-            dtype)
+        found = rng.integers(1, 64, shape) / 64 if rng.random() < 0.3 else rng.random(shape)
+        return found.astype(dtype)
     found = rng.integers(-3, 4, shape) if rng.random() < 0.4 else rng.normal(size=shape)
     if kind == AMOUNTS:
         found = abs(found) + 0.125
@@ -100,7 +102,7 @@ def batch_of(kind, columns):
     """Return columns as a batch; None where a format has none for them."""
     if kind == "dict":
         return columns
-    if kind == "list of lists":     # without the types of columns
+    if kind == "lists":     # without the types of columns
         return columns | {name: each.tolist() for name, each in columns.items() if name in "gh"}
     if any(each.ndim > 1 for each in columns.values()):
         return None
@@ -191,14 +193,15 @@ def one_case(seed, number):
         for key, of_group in rows.items():
             part = loss.partial(y[of_group], p[of_group], None if w is None else w[of_group])
             same(found.groups[key], part, bound_of(loss, y, p, w, of_group),
-                 exact=sum(b > a for a, b in zip(cuts[:-1], cuts[1:], strict=True)) == 1,
+                 exact=sum(b > a for a, b in pairwise(cuts)) == 1,
                  case=f"{case}, group {key!r}")
         assert sum(each.count for each in found.groups.values()) == found.overall.count, case
         assert math.isclose(math.fsum(each.weight for each in found.groups.values()),
                             found.overall.weight, rel_tol=4 * EPS), case
         if loss.reduction == "sum" and math.isfinite(found.overall.value):
             total = math.fsum(each.value for each in found.groups.values())
-            assert abs(total - found.overall.value) <= 2 * bound_of(loss, y, p, w, slice(None)), case
+            bound = bound_of(loss, y, p, w, slice(None))
+            assert abs(total - found.overall.value) <= 2 * bound, case
     # the same on other threads, and by one table where it can be
     assert repr(stream.evaluate(batches, loss, **names, n_threads=3)) == repr(found), case
     if len(batches) == 1:
