@@ -153,7 +153,7 @@ def read_csv(file: DataFile) -> Opened:
             reason = re.sub(r"^In CSV column #(\d+)",
                             lambda found: f"column {header[int(found[1])]!r}", reason_of(error))
             if re.search(r"invalid value '-?\d*,\d+'", reason):
-                reason += "; a decimal mark must be a point"
+                reason += "; write numbers with a decimal point and no other marks"
             raise DataError(f"{file.title}: {reason}") from error
 
     return lambda: _ahead(batches()), _nowhere

@@ -118,7 +118,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "grow with the file. Print its value, the number of rows and the sum of their weights, "
         "overall and by group. Missing numbers are errors; missing groups are one group. Values "
         "that the loss is not meant for, as labels 1 and 2, per cent or nan, are errors, too, "
-        f"unless --no-check is given. Errors name the row: {ROWS}, a header is none.",
+        f"unless --no-check is given. Errors name rows: {ROWS}, without a header.",
         epilog="examples:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
         "--by country\n  zcat scores.csv.gz | fastloss eval - --loss log --loss squared "
         "--by country --by year --json -\n",

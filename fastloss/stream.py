@@ -165,7 +165,7 @@ def _places(batches: Any, columns: Columns) -> Iterator[tuple[Any, Place]]:
 def _is_table(found: Any) -> bool:
     """Return whether an object gives columns by their names: an iterable of such does not."""
     return (isinstance(found, Mapping) or getattr(getattr(found, "dtype", None), "names", None)
-            is not None or (hasattr(found, "__getitem__") and hasattr(found, "columns")))
+            is not None or all(hasattr(type(found), name) for name in ("__getitem__", "columns")))
 
 
 @dataclass

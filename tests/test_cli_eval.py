@@ -1,84 +1,47 @@
 """``fastloss eval``: a loss of the predictions in a file."""
 
-import contextlib
 import json
 import math
 import os
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import evaluating
 import numpy as np
 import pytest
 from child import run_python
+from evaluating import (
+    COLUMNS,
+    FORMATS,
+    SQUARED,
+    N,
+    drawn,
+    ipc,
+    numpy_rows,
+    pa,
+    parquet,
+    write_all,
+)
 
 import fastloss as fl
-from fastloss import _named, _output, cli
-
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-csv, feather, parquet = (pytest.importorskip(f"pyarrow.{name}", reason="pyarrow is not installed")
-                         for name in ("csv", "feather", "parquet"))
-pytest.importorskip("rich", reason="rich is not installed")
-
-N = 200_000
-COLUMNS = ["--y-true", "label", "--y-pred", "score"]
+from fastloss import _output
 
 
 @pytest.fixture(scope="module")
 def columns():
-    rng = np.random.default_rng(0)
-    return {"text": np.array(["a", "bb", "c,c"])[rng.integers(0, 3, N)],
-            "label": rng.integers(0, 2, N).astype(np.int8), "score": rng.random(N),
-            "weight": rng.random(N).astype(np.float32), "team": rng.integers(0, 12, N)}
-
-
-def ipc(new):
-    def write(table, path):
-        with new(path, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
-    return write
-
-
-def numpy_rows(table, path):
-    names = [name for name in table.column_names if name != "text"]
-    np.save(path, np.rec.fromarrays([np.asarray(table[name]) for name in names], names=names))
-
-
-FORMATS = {
-    "a.parquet": lambda table, path: parquet.write_table(table, path, row_group_size=70_000),
-    "a.csv": csv.write_csv,
-    "a.tsv": lambda table, path: csv.write_csv(table, path,
-                                                  csv.WriteOptions(delimiter="\t")),
-    "a.arrow": ipc(pa.ipc.new_file),
-    "a.arrows": ipc(pa.ipc.new_stream),
-    "a.feather": lambda table, path: feather.write_feather(table, path, chunksize=30_000),
-    "a.npy": numpy_rows,
-}
+    return drawn()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, columns):
-    folder = tmp_path_factory.mktemp("files")
-    for name, write in FORMATS.items():
-        write(pa.table(columns), str(folder / name))
-    return folder
+def folder(tmp_path_factory):
+    return write_all(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture
-def run(folder, monkeypatch, capsys):
+def run(folder):
     """Run ``fastloss eval`` in the folder of files; return status, output and errors."""
-    def run(*arguments):
-        monkeypatch.chdir(folder)
-        before = sorted(os.listdir(folder))
-        try:
-            status = cli.main(["eval", *map(str, arguments)])
-        except SystemExit as left:
-            status = left.code
-        if status:
-            assert sorted(os.listdir(folder)) == before, "something half-written"
-        return status, *capsys.readouterr()
-    return run
+    return partial(evaluating.run, folder)
 
 
 def close(found, part):
@@ -333,212 +296,6 @@ def test_a_record_takes_the_place_of_the_last_one(run, folder):
     assert os.listdir(folder / "kept") == ["out.json"]
     assert run("a.npy", "--loss", "log", *COLUMNS, "--json", "/dev/null")[0] == 0
     assert not Path("/dev/null").is_file()
-
-
-# ---- columns that cannot be read ------------------------------------------------------------
-
-SQUARED = ["--loss", "squared", "--y-true", "y", "--y-pred", "p"]
-
-
-def saved(table, path):
-    """Write a table by what the name ends in."""
-    FORMATS["a." + path.name.rpartition(".")[2]](table, str(path))
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_group_that_is_missing_is_an_argument(run, name):
-    status, printed, errors = run(name, "--loss", "log", *COLUMNS, "--by", "nowhere")
-    assert (status, printed) == (2, "")
-    assert f"argument DATA: {name} has no column 'nowhere'; it has " in errors
-
-
-NESTED = {
-    "struct": pa.array([{"a": 1}, {"a": 2}]),
-    "list": pa.array([[1], [2]]),
-    "list_view": pa.array([[1], [2]], pa.list_view(pa.int64())),
-    "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())),
-    "run_end_encoded": pa.RunEndEncodedArray.from_arrays([2], ["a"]),
-}
-
-
-@pytest.mark.parametrize("suffix, kind", [
-    *(("parquet", kind) for kind in ("struct", "list", "map")),
-    *(("arrow", kind) for kind in NESTED)])
-def test_groups_that_are_nested(run, folder, suffix, kind):
-    path = folder / f"nested.{suffix}"
-    saved(pa.table({"y": [1.0, 2.0], "p": [1.0, 2.0], "g": NESTED[kind]}), path)
-    status, printed, errors = run(path.name, *SQUARED, "--by", "g")
-    assert (status, printed) == (2, "")
-    assert f"argument DATA: {path.name}: column 'g' of {kind}<" in errors
-    assert "has no groups that can be told apart" in errors
-
-
-@pytest.mark.parametrize("suffix", ["parquet", "csv", "arrow", "arrows"])
-def test_two_columns_of_one_name(run, folder, suffix):
-    path = folder / f"two.{suffix}"
-    columns = [pa.array([value]) for value in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    saved(pa.Table.from_arrays(columns, ["y", "p", "p", "x", "x"]), path)
-    status, printed, errors = run(path.name, *SQUARED)
-    assert (status, printed) == (2, "")
-    assert f"{path.name} has 2 columns 'p'; the name of one that is used must be its" in errors
-    saved(pa.Table.from_arrays(columns, ["y", "p", "q", "x", "x"]), path)
-    assert run(path.name, *SQUARED)[1].split()[4:6] == ["all", "1"]     # others may
-
-
-def test_line_breaks_inside_quotes(run, folder):
-    (folder / "lines.csv").write_text("y,p,note\n" + '2,0.5,"one\ntwo, three"\n' * 100_000)
-    status, text, errors = run("lines.csv", *SQUARED)
-    assert (status, errors) == (0, "")
-    assert text.split()[4:7] == ["all", "2.25", "100,000"]
-
-
-def test_groups_of_text_that_are_numbers_too(run, folder):
-    (folder / "same.csv").write_text("y,p\n1,0.5\n1,2\n0,1\n")
-    status, text, errors = run("same.csv", *SQUARED, "--by", "y")
-    assert (status, errors) == (0, "")
-    assert [line.split()[:5] for line in text.splitlines()[4:6]] == [
-        ["y", "=", "0.0", "1", "1"], ["y", "=", "1.0", "0.625", "2"]]
-
-
-def test_a_page_whose_checksum_is_wrong(run, folder):
-    path = folder / "sum.parquet"
-    parquet.write_table(pa.table({"y": np.zeros(1000), "p": np.ones(1000)}), path,
-                        use_dictionary=False, compression="none", write_page_checksum=True)
-    data = bytearray(path.read_bytes())
-    data[data.index(np.ones(8).tobytes()) + 4000] ^= 1
-    path.write_bytes(data)
-    status, printed, errors = run(path.name, *SQUARED)
-    assert (status, printed) == (1, "")
-    assert "CRC" in errors
-
-
-def test_an_archive_named_npy(run, folder):
-    np.savez(folder / "some.npz", y=np.zeros(3))
-    data = (folder / "some.npz").read_bytes()
-    for content in (data, data[:100]):
-        (folder / "zip.npy").write_bytes(content)
-        status, printed, errors = run("zip.npy", *SQUARED)
-        assert (status, printed) == (2, "")
-        assert "argument DATA: zip.npy holds a .npz archive; save its arrays as one" in errors
-
-
-# ---- the command ------------------------------------------------------------------------------
-
-
-def test_as_a_command_with_plain_output(folder, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "fastloss", "eval", folder / "a.parquet", "--loss",
-         "LogLoss", *COLUMNS, "--threads", "2"], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.isascii()
-    assert not list(tmp_path.iterdir())
-
-
-def test_names_of_groups_are_text(run, folder, monkeypatch):
-    groups = ["[/x]", "[red]", ":smile:", "[bold]b[/bold]"]
-    saved(pa.table({"y": np.zeros(4), "p": np.zeros(4), "g": groups}), folder / "marks.arrow")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    status, text, _ = run("marks.arrow", *SQUARED, "--by", "g")
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    assert status == 0
-    assert "─" in text
-    for name in groups:
-        assert f"g = {name} " in text
-
-
-def test_notes_are_text(monkeypatch, capsys):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    _output.print_table(("a",), lambda width: [[("b",)]], ["[red] [/x] :smile:"], words=(0,))
-    assert "[red] [/x] :smile:" in capsys.readouterr().out
-
-
-def as_process(folder, *arguments, stdout=subprocess.PIPE, **environment):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "fastloss", "eval", *arguments], cwd=folder,
-        stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60,
-        env=os.environ | environment)
-
-
-@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
-def test_numbers_to_a_pipe(folder):
-    done = as_process(folder, "a.npy", "--loss", "log", *COLUMNS, "--json", "/dev/stdout")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.JSONDecoder().raw_decode(done.stdout)[0]["overall"]["count"] == N
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_numbers_to_a_named_pipe(folder, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    # a reader that leaves at the end of the first writing
-    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
-        try:
-            done = as_process(folder, "a.npy", "--loss", "log", *COLUMNS, "--json",
-                              str(tmp_path / "pipe"))
-            assert (done.returncode, done.stderr) == (0, "")
-            assert json.loads(reader.stdout.read())["overall"]["count"] == N
-        finally:
-            reader.kill()
-
-
-def test_what_cannot_be_printed_is_one_line(folder):
-    saved(pa.table({"y": [0.0], "p": [0.0], "g": ["東"]}), folder / "letters.arrow")
-    runs = [as_process(folder, "letters.arrow", *SQUARED, "--by", "g", PYTHONIOENCODING="ascii")]
-    if Path("/dev/full").exists():
-        with open("/dev/full", "w") as full:
-            runs.append(as_process(folder, "letters.arrow", *SQUARED, stdout=full))
-    for done, reason in zip(runs, ("'ascii' codec can't encode", "No space left"), strict=False):
-        assert done.returncode == 1
-        assert done.stderr.startswith("fastloss: cannot print the table: ")
-        assert reason in done.stderr
-        assert done.stderr.count("\n") == 1
-
-
-def test_without_standard_output(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)      # as after `>&-`
-    out = tmp_path / "out.json"
-    assert cli.main(["eval", str(folder / "a.npy"), "--loss", "log", *COLUMNS, "--json",
-                     str(out)]) == 0
-    assert json.loads(out.read_text())["overall"]["count"] == N
-
-
-def test_it_needs_no_matplotlib_and_names_what_is_missing(folder):
-    code = """if 1:
-        import sys
-        sys.modules.update(dict.fromkeys(["matplotlib", "scipy", "sklearn", *sys.argv[2:]]))
-        from fastloss.cli import main
-        print(main(["eval", sys.argv[1], "--loss", "log", "--y-true=label", "--y-pred=score"]))
-        """
-    path = str(folder / "a.npy")
-    assert run_python(code, folder, path).splitlines()[-1] == "0"
-    code = code.replace("import sys", "import sys; sys.stderr = sys.stdout", 1)
-    for missing in ("pyarrow", "rich"):
-        assert run_python(code, folder, path, missing).splitlines() == [cli.EVAL_MISSING, "2"]
-
-
-def test_progress(run, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    for name in FORMATS:
-        done = []
-        advance = contextlib.nullcontext(lambda *what, done=done: done.append(what))
-        monkeypatch.setattr(_output, "progress", lambda advance=advance: advance)
-        assert run(name, "--loss", "log", *COLUMNS)[0] == 0
-        parts = [part for _, part in done]
-        assert parts == sorted(parts)
-        # text is read ahead of what is counted
-        assert 0 < parts[0] <= (1 if name.endswith("sv") else 0.8), name
-        assert 0.99 < parts[-1] <= 1, name
-        assert done[-1][0] == "200,000 rows"
-
-
-def test_names_of_losses():
-    known = _named.losses()
-    assert {"log_loss", "kl_divergence_loss", "cross_entropy_loss", "quality_loss"} <= set(known)
-    assert all(getattr(fl, kind.__name__) is kind for kind in known.values())
-    for name in ("log", "log_loss", "LogLoss", "log-loss"):
-        assert _named.losses_of([name]) == [fl.LogLoss()]
-    assert _named.losses_of(["contrastive"], ["margin=0.5", "form=linear"]) == [
-        fl.ContrastiveLoss(margin=0.5, form="linear")]
-    assert _named.losses_of(["hinge"], ["labels=(-1, 1)"]) == [fl.HingeLoss(labels=(-1, 1))]
 
 
 # ---- memory -----------------------------------------------------------------------------------

@@ -5,12 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from evaluating import record, refusal
-
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-csv, feather, parquet = (pytest.importorskip(f"pyarrow.{name}", reason="pyarrow is not installed")
-                         for name in ("csv", "feather", "parquet"))
-pytest.importorskip("rich", reason="rich is not installed")
+from evaluating import csv, feather, pa, parquet, record, refusal
 
 N = 1000
 SQUARED = ["--loss", "squared"]
@@ -49,8 +44,8 @@ REFUSED = {
     "tabs.csv": (text("y_true\ty_pred\n1\t0\n"), 2, "must be separated by ',' here, not by '\\t'"),
     "commas.tsv": (text("y_true,y_pred\n1,0\n"), 2, "must be separated by '\\t' here, not by ','"),
     "decimal.csv": (text('y_true,y_pred\n1,0\n1,"0,5"\n'), 1, "column 'y_pred': Row #3: CSV "
-                    "conversion error to double: invalid value '0,5'; a decimal mark must be a "
-                    "point"),
+                    "conversion error to double: invalid value '0,5'; write numbers with a "
+                    "decimal point and no other marks"),
     "words.csv": (text("y_true,y_pred\n1,0\n1,spam\n"), 1, "invalid value 'spam'"),
     "short.csv": (text("y_true,y_pred\n1,0\n1\n"), 2, "Row #3: Expected 2 columns, got 1"),
     "utf16.csv": (bytes_of("y_true,y_pred\n1,0\n".encode("utf-16")), 2,

@@ -11,12 +11,7 @@ import math
 
 import numpy as np
 import pytest
-from evaluating import EPS, record
-
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-feather, parquet = (pytest.importorskip(f"pyarrow.{name}", reason="pyarrow is not installed")
-                    for name in ("feather", "parquet"))
-pytest.importorskip("rich", reason="rich is not installed")
+from evaluating import EPS, feather, pa, parquet, record
 
 N = 700
 OPTIONS = ["--loss", "log", "--y-true", "label", "--y-pred", "score", "--weight", "weight"]

@@ -12,15 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluating import EPS, record, refusal, run
+from evaluating import EPS, csv, feather, pa, parquet, record, refusal, run
 
 import fastloss as fl
 from fastloss import _named, cli
-
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-csv, feather, parquet = (pytest.importorskip(f"pyarrow.{name}", reason="pyarrow is not installed")
-                         for name in ("csv", "feather", "parquet"))
-pytest.importorskip("rich", reason="rich is not installed")
 
 N = 5000
 rng = np.random.default_rng(15)
