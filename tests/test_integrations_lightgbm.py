@@ -85,8 +85,8 @@ def test_both_interfaces_train_the_same_model():
                         feval=metric(LOGITS), callbacks=[lgb.record_evaluation(logs)])
     margins = booster.predict(x_test)
     np.testing.assert_array_equal(estimator.predict(x_test, raw_score=True), margins)
-    history = logs["valid_0"]["log_loss"]
-    np.testing.assert_allclose(estimator.evals_result_["valid_0"]["log_loss"], history, rtol=1e-12)
+    history = logs["valid_0"]["log_loss(from_logits=True)"]
+    np.testing.assert_allclose(estimator.evals_result_["valid_0"]["log_loss(from_logits=True)"], history, rtol=1e-12)
     assert history[-1] == pytest.approx(LOGITS(y_test, margins), rel=1e-12)
 
 
@@ -109,11 +109,11 @@ def test_early_stopping_by_the_metric():
     model.fit(x, y, init_score=np.full(len(y), start), eval_set=[(x_test, y_test)],
               eval_init_score=[np.full(len(y_test), start)], eval_metric=metric(loss),
               callbacks=[lgb.early_stopping(5, verbose=False)])
-    history = model.evals_result_["valid_0"]["expectile_loss"]
+    history = model.evals_result_["valid_0"]["expectile_loss(level=0.9)"]
     assert len(history) < 300
     assert model.best_iteration_ == int(np.argmin(history)) + 1
     best = loss(y_test, start + model.predict(x_test))
-    assert model.best_score_["valid_0"]["expectile_loss"] == pytest.approx(best, rel=1e-12)
+    assert model.best_score_["valid_0"]["expectile_loss(level=0.9)"] == pytest.approx(best, rel=1e-12)
 
 
 def test_pickled_and_cloned_models():

@@ -93,8 +93,8 @@ def test_both_interfaces_train_the_same_model():
                         evals_result=logs, verbose_eval=False)
     margins = booster.predict(test, output_margin=True)
     np.testing.assert_array_equal(raw(estimator, x_test), margins)
-    history = logs["test"]["log_loss"]
-    np.testing.assert_allclose(estimator.evals_result()["validation_0"]["log_loss"], history,
+    history = logs["test"]["log_loss(from_logits=True)"]
+    np.testing.assert_allclose(estimator.evals_result()["validation_0"]["log_loss(from_logits=True)"], history,
                                rtol=1e-6)
     assert history[-1] == pytest.approx(LOGITS(y_test, margins), rel=1e-5)
 
@@ -117,7 +117,7 @@ def test_early_stopping_by_the_metric():
                              objective=objective(loss), eval_metric=metric(loss),
                              early_stopping_rounds=5)
     model.fit(x, y, eval_set=[(x_test, y_test)], verbose=False)
-    history = model.evals_result()["validation_0"]["expectile_loss"]
+    history = model.evals_result()["validation_0"]["expectile_loss(level=0.9)"]
     assert len(history) < 300
     assert model.best_iteration == int(np.argmin(history))
     assert model.best_score == pytest.approx(loss(y_test, model.predict(x_test)), rel=1e-5)

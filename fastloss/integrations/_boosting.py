@@ -195,6 +195,8 @@ class Objective(Adapter):
             weight[...] = w
         bound = self._sum._curvature(y, p, w, grad) if self.hessian == "auto" else None
         if bound is not None:
+            if self._straight:      # an own formula's may be infinite at a kink
+                hess[np.isinf(hess)] = np.nan
             np.fmax(hess, bound, out=hess, casting="same_kind")
         elif self._kinked:
             hess[...] = 1.0 if weight is None else weight
