@@ -216,6 +216,49 @@ def test_refused_labels_of_init_score():
         Objective(LOGITS).init_score([0, 1], [1.0])
 
 
+@pytest.mark.parametrize(("loss", "y", "w", "message"), [
+    (fl.SquaredLoss(), ["a", "b"], None, "y_true must hold real numbers.*'a'"),
+    (LOGITS, ["a", "b"], None, r"numpy.unique\(y_true, return_inverse=True\)"),
+    (fl.SquaredLoss(), [1.0, np.nan], None, "y_true must hold finite numbers.*index 1: nan"),
+    (fl.SquaredLoss(), [1.0, None], None, "y_true must hold finite numbers.*index 1: nan"),
+    (fl.SquaredLoss(), np.ma.array([1.0, 2.0], mask=[0, 1]), None, "y_true is a masked array"),
+    (fl.SquaredLoss(), 1.0, None, r"y_true must be an array \(n,\)"),
+    (fl.SquaredLoss(), np.ones((2, 2, 2)), None, r"y_true must be an array \(n,\)"),
+    (fl.SquaredLoss(), [1.0, 2.0], [0, 0], "sample_weight must have a positive sum"),
+    (fl.PinballLoss(), [[1.0], [2.0]], [0, 0], "sample_weight must have a positive sum"),
+    (fl.SquaredLoss(), [1.0, 2.0], [1, np.nan], "sample_weight must hold weights >= 0"),
+    (fl.SquaredLoss(), [1.0, 2.0], ["1", "2"], "sample_weight must hold real numbers"),
+    (fl.CrossEntropyLoss(), ["a", "b"], None, r"numpy.unique\(y_true, return_inverse=True\)"),
+    (fl.CrossEntropyLoss(), [0, np.nan], None, "must hold class numbers.*index 1: nan"),
+    (fl.CrossEntropyLoss(), [0.5, 1], None, "must hold class numbers.*index 0: 0.5"),
+    (fl.CrossEntropyLoss(), [0, 1, -1], None, "must hold class numbers.*index 2: -1"),
+    (fl.CrossEntropyLoss(ignore_index=7), [7, 7], None, "got none but ignored ones"),
+    (fl.CrossEntropyLoss(), [0, 1], [0, 0], "sample_weight must have a positive sum"),
+])
+def test_init_score_says_what_is_wrong(loss, y, w, message):
+    class OwnError(Exception):
+        """A library's exception."""
+
+    class Own(Objective):
+        _error = OwnError
+
+    with pytest.raises(OwnError, match=message):
+        Own(loss).init_score(y, w)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", [fl.SquaredLoss(), fl.AbsoluteLoss(), fl.LogCoshLoss(), LOGITS,
+                                  fl.PoissonLoss()])
+def test_init_score_of_several_outputs(loss, weighted):
+    rng = np.random.default_rng(0)
+    y = np.column_stack([labels_of(loss, seed=seed) for seed in range(3)])
+    y *= 1 if loss is LOGITS else [1, 10, 100]
+    w = rng.uniform(0.5, 2, len(y)) if weighted else None
+    found = Objective(loss).init_score(y, w)
+    assert found.shape == (3,)
+    assert found.tolist() == [Objective(loss).init_score(column, w) for column in y.T]
+
+
 def test_several_targets_and_a_single_column():
     rng = np.random.default_rng(0)
     y, p, w = rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), rng.uniform(1, 2, 6)

@@ -1,10 +1,12 @@
 """Losses as objectives and metrics of CatBoost, beside its own."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 from boosters import LOGITS, NEW, cancer, diabetes, digits, new_loss
+from sklearn.base import clone
 
 import fastloss as fl
 
@@ -140,6 +142,22 @@ def test_pickles():
     model = cb.CatBoostClassifier(**custom(LOGITS)).fit(x, y)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(raw(again, x_test), raw(model, x_test))
+
+
+def test_clones_of_estimators_and_names_of_metrics():
+    x, y, x_test, _, _ = diabetes()
+    loss = fl.PinballLoss(quantile=0.9)
+    for named in (metric(loss), metric(loss, name="mine")):
+        model = cb.CatBoostRegressor(**{**OPTIONS, "loss_function": objective(loss),
+                                        "eval_metric": named})
+        again = clone(model).fit(x, y)
+        assert again.get_params()["loss_function"] is model.get_params()["loss_function"]
+        np.testing.assert_array_equal(again.predict(x_test), model.fit(x, y).predict(x_test))
+        name = "mine" if named.name == "mine" else "pinball_loss(quantile=0.9)"
+        assert named.name == name and name in again.get_evals_result()["learn"]
+        assert pickle.loads(pickle.dumps(named)) == named
+        assert copy.deepcopy(named) is named
+    assert metric(loss) != metric(loss, name="mine")
 
 
 @pytest.mark.parametrize("name", NEW)
