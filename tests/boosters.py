@@ -4,8 +4,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 import fastloss as fl
-from fastloss._base import Loss
-from fastloss.integrations import _boosting
+from fastloss._base import DISTANCES, REALS, Loss
 
 LOGITS = fl.LogLoss(from_logits=True)
 
@@ -83,10 +82,10 @@ def losses_of_scores():
     found += [fl.ContrastiveLoss(form="linear", pos_margin=0.25),
               fl.EpsilonInsensitiveLoss(squared=True),
               fl.LogLoss(from_logits=True, pos_weight=3.0, label_smoothing=0.1),
-              fl.PinballLoss(quantile=0.9), fl.TweedieDevianceLoss(power=1.5),
+              fl.PinballLoss(quantile=0.9),
               fl.HuberLoss(delta=0.25), fl.HingeLoss(labels=(-1, 1)),
-              fl.PoissonLoss(log_input=False)]
-    return [loss for loss in found if loss._domains()[1].high > 1
+              fl.FocalLoss(gamma=0.5, alpha=0.75)]
+    return [loss for loss in found if loss._domains()[1] in (REALS, DISTANCES)
             and not isinstance(loss, fl.HingeEmbeddingLoss)]
 
 
@@ -99,7 +98,3 @@ def labels_of(loss, n=101, seed=0):
     if domain.high == 1:
         return (rng.random(n) < 0.3).astype(float)
     return rng.gamma(2.0, 2.0, n) if domain.low > -np.inf else rng.normal(1.0, 2.0, n)
-
-
-def straight(loss):
-    return isinstance(loss, _boosting._STRAIGHT)

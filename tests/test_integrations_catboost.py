@@ -1,10 +1,12 @@
 """Losses as objectives and metrics of CatBoost, beside its own."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 from boosters import LOGITS, NEW, cancer, diabetes, digits, new_loss
+from sklearn.base import clone
 
 import fastloss as fl
 
@@ -26,7 +28,7 @@ BUILT_IN = {
     "half squares": (cb.CatBoostRegressor, diabetes, {"loss_function": "RMSE", **NEWTON},
                      fl.ExpectileLoss(), {}),
     "Poisson": (cb.CatBoostRegressor, lambda: scaled(diabetes()),
-                {"loss_function": "Poisson", **NEWTON}, fl.PoissonLoss(), {}),
+                {"loss_function": "Poisson", **NEWTON}, fl.PoissonLoss(), {"hessian": "exact"}),
     "softmax": (cb.CatBoostClassifier, digits, {"loss_function": "MultiClass"},
                 fl.CrossEntropyLoss(), {"classes_count": 10}),
 }
@@ -37,8 +39,9 @@ def scaled(data):
     return x, y / 50, x_test, y_test / 50, w
 
 
-def custom(loss, **options):
-    return {**OPTIONS, "loss_function": objective(loss), "eval_metric": metric(loss), **options}
+def custom(loss, hessian="auto", **options):
+    return {**OPTIONS, "loss_function": objective(loss, hessian=hessian),
+            "eval_metric": metric(loss), **options}
 
 
 def raw(model, x):
@@ -57,9 +60,9 @@ def test_equal_to_the_built_in_objective(name, weighted):
     np.testing.assert_allclose(raw(model, x_test), raw(built_in, x_test), rtol=1e-9,
                                atol=1e-9 * np.ptp(raw(built_in, x_test)))
     history = model.get_evals_result()
-    assert history["validation"]["Metric"][-1] == pytest.approx(
+    assert history["validation"][metric(loss).name][-1] == pytest.approx(
         loss(y_test, raw(model, x_test)), rel=1e-6)
-    assert history["learn"]["Metric"][-1] == pytest.approx(
+    assert history["learn"][metric(loss).name][-1] == pytest.approx(
         loss(y, raw(model, x), w), rel=1e-6)
 
 
@@ -121,7 +124,7 @@ def test_early_stopping_by_the_metric():
     loss = fl.ExpectileLoss(level=0.9)
     model = cb.CatBoostRegressor(**custom(loss, iterations=300, early_stopping_rounds=5))
     model.fit(x, y, eval_set=cb.Pool(x_test, y_test, weight=w[:len(y_test)]))
-    history = model.get_evals_result()["validation"]["Metric"]
+    history = model.get_evals_result()["validation"]["expectile_loss(level=0.9)"]
     assert len(history) < 300
     assert model.get_best_iteration() == int(np.argmin(history))
     assert min(history) == pytest.approx(
@@ -139,6 +142,22 @@ def test_pickles():
     model = cb.CatBoostClassifier(**custom(LOGITS)).fit(x, y)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(raw(again, x_test), raw(model, x_test))
+
+
+def test_clones_of_estimators_and_names_of_metrics():
+    x, y, x_test, _, _ = diabetes()
+    loss = fl.PinballLoss(quantile=0.9)
+    for named in (metric(loss), metric(loss, name="mine")):
+        model = cb.CatBoostRegressor(**{**OPTIONS, "loss_function": objective(loss),
+                                        "eval_metric": named})
+        again = clone(model).fit(x, y)
+        assert again.get_params()["loss_function"] is model.get_params()["loss_function"]
+        np.testing.assert_array_equal(again.predict(x_test), model.fit(x, y).predict(x_test))
+        name = "mine" if named.name == "mine" else "pinball_loss(quantile=0.9)"
+        assert named.name == name and name in again.get_evals_result()["learn"]
+        assert pickle.loads(pickle.dumps(named)) == named
+        assert copy.deepcopy(named) is named
+    assert metric(loss) != metric(loss, name="mine")
 
 
 @pytest.mark.parametrize("name", NEW)

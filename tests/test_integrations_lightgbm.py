@@ -85,8 +85,9 @@ def test_both_interfaces_train_the_same_model():
                         feval=metric(LOGITS), callbacks=[lgb.record_evaluation(logs)])
     margins = booster.predict(x_test)
     np.testing.assert_array_equal(estimator.predict(x_test, raw_score=True), margins)
-    history = logs["valid_0"]["log_loss"]
-    np.testing.assert_allclose(estimator.evals_result_["valid_0"]["log_loss"], history, rtol=1e-12)
+    history = logs["valid_0"]["log_loss(from_logits=True)"]
+    np.testing.assert_allclose(estimator.evals_result_["valid_0"][metric(LOGITS).name], history,
+                               rtol=1e-12)
     assert history[-1] == pytest.approx(LOGITS(y_test, margins), rel=1e-12)
 
 
@@ -109,11 +110,11 @@ def test_early_stopping_by_the_metric():
     model.fit(x, y, init_score=np.full(len(y), start), eval_set=[(x_test, y_test)],
               eval_init_score=[np.full(len(y_test), start)], eval_metric=metric(loss),
               callbacks=[lgb.early_stopping(5, verbose=False)])
-    history = model.evals_result_["valid_0"]["expectile_loss"]
+    history = model.evals_result_["valid_0"]["expectile_loss(level=0.9)"]
     assert len(history) < 300
     assert model.best_iteration_ == int(np.argmin(history)) + 1
     best = loss(y_test, start + model.predict(x_test))
-    assert model.best_score_["valid_0"]["expectile_loss"] == pytest.approx(best, rel=1e-12)
+    assert model.best_score_["valid_0"][metric(loss).name] == pytest.approx(best, rel=1e-12)
 
 
 def test_pickled_and_cloned_models():
@@ -142,6 +143,36 @@ def test_losses_that_lightgbm_lacks_lower_what_they_measure(name):
     ours = loss(y_test, start + model.predict(x_test))
     assert ours < 0.97 * loss(y_test, built_in.predict(x_test, raw_score=True))
     assert ours < 0.9 * loss(y_test, np.full(len(y_test), start))
+
+
+def test_metrics_of_one_class_have_names_of_their_own():
+    x, y, x_test, y_test, _ = diabetes()
+    low, high = (metric(fl.PinballLoss(quantile=level)) for level in (0.1, 0.9))
+    model = lgb.LGBMRegressor(n_estimators=6, n_jobs=1, verbose=-1).fit(
+        x, y, eval_set=[(x_test, y_test)], eval_metric=[low, high],
+        callbacks=[lgb.early_stopping(3, verbose=False)])
+    history = model.evals_result_["valid_0"]
+    assert {len(history[f"pinball_loss(quantile={level})"]) for level in (0.1, 0.9)} == {6}
+    cv = lgb.cv({**NATIVE, "objective": "l2"}, lgb.Dataset(x, y), 3, nfold=2, stratified=False,
+                feval=[low, metric(fl.PinballLoss(quantile=0.1), name="again"), high])
+    for name in ("pinball_loss(quantile=0.1)", "again", "pinball_loss(quantile=0.9)"):
+        assert len(cv[f"valid {name}-mean"]) == 3
+    assert cv["valid again-mean"] == cv["valid pinball_loss(quantile=0.1)-mean"]
+
+
+@pytest.mark.parametrize("loss", [fl.HuberLoss(delta=0.1), fl.ContrastiveLoss(pos_margin=0.25)])
+def test_a_start_without_a_split_is_warned_of(loss):
+    x, y, *_ = diabetes()
+    y = y if isinstance(loss, fl.HuberLoss) else (y > 150).astype(float)
+    for w in (None, np.linspace(0.5, 2, len(y))):
+        with pytest.warns(UserWarning, match=r"finds no split.*objective\.init_score\(y\)"):
+            model = lgb.LGBMRegressor(**OPTIONS, objective=objective(loss)).fit(
+                x, y, sample_weight=w)
+        assert np.ptp(model.predict(x)) == 0
+        start = np.full(len(y), objective(loss).init_score(y, w))
+        model = lgb.LGBMRegressor(**OPTIONS, objective=objective(loss)).fit(
+            x, y, sample_weight=w, init_score=start)
+        assert np.ptp(model.predict(x)) > 0
 
 
 def test_refusals_come_before_the_first_tree():

@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+import fastloss as fl
 from fastloss import metrics
 from fastloss.integrations.sklearn import scorer
 
@@ -73,8 +74,28 @@ def test_every_metric_has_a_scorer(name, models):
                             "d2_log_loss_score") else "number"
     model, x, y = models[key]
     value = scorer(name)(model, x, y)
-    assert (value > 0) == (name == "d2_log_loss_score")
-    assert scorer("neg_" + name)(model, x, y) == value
+    is_score = name == "d2_log_loss_score"
+    assert (value > 0) == is_score
+    assert scorer("neg_" + name)(model, x, y) == (-value if is_score else value)
+
+
+@pytest.mark.parametrize(("loss", "name"), [
+    (fl.PinballLoss(quantile=0.9), "pinball_loss(quantile=0.9)"), (fl.HuberLoss(), "huber_loss"),
+    (fl.SupConLoss(temperature=0.5), "sup_con_loss(temperature=0.5)"),
+    (fl.LogLoss(eps="auto", from_logits=True), "log_loss(eps='auto',from_logits=True)"),
+    (fl.HingeLoss(labels=(-1, 1)), "hinge_loss(labels=(-1,1))")])
+def test_losses_have_names(loss, name):
+    assert loss.__name__ == name
+    assert type(loss).__name__ in repr(loss)
+
+
+def test_a_loss_is_a_score_function(models):
+    model, x, y = models["number"]
+    loss = fl.PinballLoss(quantile=0.9)
+    made = make_scorer(loss, greater_is_better=False)
+    assert "pinball_loss(quantile=0.9)" in repr(made)
+    assert made(model, x, y) == -loss(y, model.predict(x))
+    assert copy.deepcopy(loss) is loss
 
 
 def test_parameters_reach_the_metric(models):

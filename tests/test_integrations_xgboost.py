@@ -93,9 +93,9 @@ def test_both_interfaces_train_the_same_model():
                         evals_result=logs, verbose_eval=False)
     margins = booster.predict(test, output_margin=True)
     np.testing.assert_array_equal(raw(estimator, x_test), margins)
-    history = logs["test"]["log_loss"]
-    np.testing.assert_allclose(estimator.evals_result()["validation_0"]["log_loss"], history,
-                               rtol=1e-6)
+    history = logs["test"]["log_loss(from_logits=True)"]
+    np.testing.assert_allclose(estimator.evals_result()["validation_0"][metric(LOGITS).name],
+                               history, rtol=1e-6)
     assert history[-1] == pytest.approx(LOGITS(y_test, margins), rel=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_early_stopping_by_the_metric():
                              objective=objective(loss), eval_metric=metric(loss),
                              early_stopping_rounds=5)
     model.fit(x, y, eval_set=[(x_test, y_test)], verbose=False)
-    history = model.evals_result()["validation_0"]["expectile_loss"]
+    history = model.evals_result()["validation_0"]["expectile_loss(level=0.9)"]
     assert len(history) < 300
     assert model.best_iteration == int(np.argmin(history))
     assert model.best_score == pytest.approx(loss(y_test, model.predict(x_test)), rel=1e-5)
@@ -147,6 +147,23 @@ def test_losses_that_xgboost_lacks_lower_what_they_measure(name):
     ours, theirs = loss(y_test, raw(model, x_test)), loss(y_test, raw(built_in, x_test))
     assert ours < 0.97 * theirs
     assert ours < 0.9 * loss(y_test, np.full(len(y_test), start))
+
+
+def test_metrics_of_one_class_have_names_of_their_own():
+    x, y, x_test, y_test, _ = diabetes()
+    metrics = [metric(fl.PinballLoss(quantile=0.1)), metric(fl.PinballLoss(quantile=0.9)),
+               metric(fl.HingeLoss(labels=(-1, 1)), name="mine")]
+    names = ["pinball_loss(quantile=0.1)", "pinball_loss(quantile=0.9)", "mine"]
+    for each, name in zip(metrics, names, strict=True):
+        logs = {}
+        xgb.train({**NATIVE, "disable_default_eval_metric": 1}, xgb.DMatrix(x, np.sign(y - 150)), 3,
+                  evals=[(xgb.DMatrix(x_test, np.where(y_test > 150, 1, -1)), "test")],
+                  custom_metric=each, evals_result=logs, verbose_eval=False)
+        assert list(logs["test"]) == [name]
+        assert len(logs["test"][name]) == 3
+        assert each.__name__ == name
+    with pytest.raises(ValueError, match="name must be a str without blanks and colons"):
+        metric(fl.SquaredLoss(), name="my metric")
 
 
 def test_refusals_come_before_the_first_tree():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -126,7 +126,7 @@ class Objective(Adapter):
       ln y, at which the sample costs least;
     - of `AbsoluteLoss`, `PinballLoss`, `AbsolutePercentageLoss` and `EpsilonInsensitiveLoss`, half
       the jump of the slope over the residual, 1 / |e| for the absolute loss. Residuals below a
-      tenth of a typical one (the fourth power of the mean fourth root of those that the library
+      tenth of a typical one (the eighth power of the mean eighth root of those that the library
       hands over at once) count as that large, for the insensitive loss also those below epsilon;
     - of `FocalLoss`, whose curvature is negative in places, (1 + gamma) p |slope| for probability p
       of the label's class;
@@ -195,6 +195,8 @@ class Objective(Adapter):
             weight[...] = w
         bound = self._sum._curvature(y, p, w, grad) if self.hessian == "auto" else None
         if bound is not None:
+            if self._straight:      # an own formula's may be infinite at a kink
+                hess[np.isinf(hess)] = np.nan
             np.fmax(hess, bound, out=hess, casting="same_kind")
         elif self._kinked:
             hess[...] = 1.0 if weight is None else weight
@@ -342,6 +344,9 @@ def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
     if isinstance(loss, (pointwise.AbsoluteLoss, pointwise.PinballLoss)):
         level = getattr(loss, "quantile", 0.5)
         return np.quantile(y, level, weights=w, method="inverted_cdf")
+    if isinstance(loss, pointwise.AbsolutePercentageLoss):
+        share = (1.0 if w is None else w) / np.maximum(np.abs(y), loss.eps)
+        return np.quantile(y, 0.5, weights=share, method="inverted_cdf")
     if isinstance(loss, (pointwise.SquaredLoss, pointwise.TweedieDevianceLoss)):
         return np.average(y, weights=w)
     if isinstance(loss, (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)):
@@ -364,7 +369,6 @@ def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:
 
 def _zero(slope: Callable[[float], tuple[float, float]]) -> float:
     """Return where a function is 0 that returns value and derivative."""
-
     first = slope(0.0)[0]
     if first == 0:
         return 0.0
