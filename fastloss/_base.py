@@ -212,7 +212,9 @@ class Loss(Parametrised):
         out : ndarray of float32 or float64, optional
             For ``reduction="none"``: where the element losses go.
         n_threads : int, optional
-            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+            Number of threads, at least 1; by default `fastloss.get_num_threads`. No more are
+            started than four for each CPU (at least four), or than a limit of the address space
+            leaves room for: the result is the same bits with any number.
 
         Returns
         -------
@@ -226,6 +228,13 @@ class Loss(Parametrised):
         ValueError
             If shapes differ, `n_threads` is less than 1, or `out` is read-only, overlaps an
             input, or is given where the value is a float.
+
+        Notes
+        -----
+        Denormal numbers count as what they are, and results are rounded to nearest, also where
+        another library has set the thread that calls to something else, as
+        ``torch.set_flush_denormal(True)`` does: each thread computes in the default mode of the
+        processor, and gets back the mode it had.
         """
         return _call.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 

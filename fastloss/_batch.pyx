@@ -77,7 +77,7 @@ def small_labels(tuple sides):
     cdef Py_ssize_t i, count = 0
     cdef list found = []
     for side in sides:
-        a = np.ascontiguousarray(side, np.int64)      # large uint64 become negative
+        a = np.array(side, np.int64, order="C")   # large uint64 become negative; what is checked is ours
         x = <const cnp.int64_t *>cnp.PyArray_DATA(a)
         count += cnp.PyArray_DIM(a, 0)
         for i in range(cnp.PyArray_DIM(a, 0)):

@@ -166,6 +166,7 @@ cdef class PairKernel:
         cdef cnp.ndarray w = None
         # all that may run code of others comes before arrays are looked at
         cdef int wanted = wanted_threads(n_threads)
+        out_f, out_g = self.unpack(out, gradient)
         cdef list found = read_rows(self.names, rows)
         cdef list inputs = list(zip(self.names, found))
         cdef list outputs = []
@@ -180,7 +181,6 @@ cdef class PairKernel:
         for k in range(count):
             job.vectors.single = job.vectors.single and is_single(<cnp.ndarray>found[k])
         job.vectors.n_threads = team_size(wanted, cnp.PyArray_SIZE(first) * (count - 1))
-        out_f, out_g = self.unpack(out, gradient)
         prefix = "out[1]" if self.each else "out"
         if each:
             name = "out[0]" if gradient else "out"

@@ -4,16 +4,11 @@ Part of `_kernels.pyx`.
 """
 
 
-cdef extern from *:
-    """
-    /* The compiler reads it here, once, whatever another thread writes there meanwhile. */
-    static inline double fl_read_once(const double *x) { return *(const volatile double *)x; }
-    """
-    double read_once "fl_read_once"(const double *x) nogil
-
-
 cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
-    """The class of a label; 0 for what is none, as a label that was ignored or has changed."""
+    """The class of a label; 0 for one that is ignored, or that another thread has made none.
+
+    Labels are checked before, but that was another copy of them.
+    """
     return <Py_ssize_t>label if (label >= 0) & (label < <double>job.classes) else 0
 
 
@@ -45,7 +40,7 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
         return
     labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
     for k in range(n):
-        label = read_once(&labels[k])       # it was checked, but may not be that one any more
+        label = labels[k]
         rows.label[k] = class_of(job, label)
         rows.ignored[k] = label == job.ignored
         rows.any_ignored |= rows.ignored[k]

@@ -41,7 +41,7 @@ cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real t
                 survey.count -= 1
                 share[i] = 0
             elif job.class_weights != NULL:
-                share[i] *= job.class_weights[class_of(job, read_once(&labels[i]))]
+                share[i] *= job.class_weights[<Py_ssize_t>labels[i]]
     accumulate[double](n, share, &survey.weight)
 
 

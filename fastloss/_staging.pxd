@@ -184,44 +184,45 @@ cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start
                               real *block) noexcept nogil:
     """Where elements start ... start + n stand as contiguous native `real`s."""
     cdef uint64_t raw[PIECE]
-    cdef Py_ssize_t piece, at, count
     cdef ElementType own = FLOAT32 if real is float else FLOAT64
+    cdef bint plain = lies_plain(job, a)
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t count
+    cdef const char *src
     if a.direct:
         return <const real *>(a.data + start * a.itemsize)
-    if lies_plain(job, a):
-        convert[real](a.type, n, a.data + start * a.itemsize, block)
-    elif a.type == own:
+    if a.type == own and not plain:
         transfer(job, a, start, n, <char *>block, False)
-    else:
-        for piece in range((n + PIECE - 1) // PIECE):
-            at = piece * PIECE
-            count = min(n - at, <Py_ssize_t>PIECE)
+        return block
+    while at < n:
+        count = n if plain else min(n - at, <Py_ssize_t>PIECE)
+        src = a.data + start * a.itemsize if plain else <const char *>raw
+        if not plain:
             transfer(job, a, start + at, count, <char *>raw, False)
-            convert[real](a.type, count, raw, block + at)
+        convert[real](a.type, count, src, block + at)
+        at += count
     return block
-
-
-cdef inline void convert_back(ElementType type, Py_ssize_t n, const real *src,
-                              void *dst) noexcept nogil:
-    if type == FLOAT32:
-        convert_number[real, float](0, n, src, <float *>dst)
-    else:
-        convert_number[real, double](0, n, src, <double *>dst)
 
 
 cdef inline void flush(const Job *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
                        const real *block) noexcept nogil:
     """Take a block of results to an output that is not written where it lies."""
     cdef uint64_t raw[PIECE]
-    cdef Py_ssize_t piece, at, count
     cdef ElementType own = FLOAT32 if real is float else FLOAT64
-    if lies_plain(job, a):
-        convert_back[real](a.type, n, block, a.data + start * a.itemsize)
-    elif a.type == own:
+    cdef bint plain = lies_plain(job, a)
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t count
+    cdef char *dst
+    if a.type == own and not plain:
         transfer(job, a, start, n, <char *>block, True)
-    else:
-        for piece in range((n + PIECE - 1) // PIECE):
-            at = piece * PIECE
-            count = min(n - at, <Py_ssize_t>PIECE)
-            convert_back[real](a.type, count, block + at, raw)
+        return
+    while at < n:
+        count = n if plain else min(n - at, <Py_ssize_t>PIECE)
+        dst = a.data + start * a.itemsize if plain else <char *>raw
+        if a.type == FLOAT32:
+            convert_number[real, float](0, count, block + at, <float *>dst)
+        else:
+            convert_number[real, double](0, count, block + at, <double *>dst)
+        if not plain:
             transfer(job, a, start + at, count, <char *>raw, True)
+        at += count

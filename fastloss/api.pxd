@@ -9,7 +9,9 @@ not have is an error.
 
 Numbers are float64, or float32 in the functions whose names say so; results are those of
 the loss's methods for arrays of that type, to the bit. NULL stands for results and weights that
-are not wanted. Any number may come in, NaN included.
+are not wanted. Any number may come in, NaN included. `total` computes in the default mode of
+floating-point arithmetic, as the methods do; `sample` and `elements` in the one that the thread
+is in, which is another only if it was set, say to take denormal numbers for 0.
 """
 
 cdef extern from *:

@@ -104,7 +104,8 @@ cdef double total(const ElementLoss *loss, Py_ssize_t n, const floating *y, cons
     describe[floating](&job.p, p, True)
     describe[floating](&job.w, weight, True)
     describe[floating](&job.f, NULL, False)
-    # weights are read after the loop that writes here: a block is read before it is overwritten
+    # weights are read after the loop that writes here: a block is read before it is overwritten;
+    # two blocks of doubles are kept on the stack, so no memory is asked for
     describe[floating](&job.g, grad, grad != weight)
     describe[floating](&job.h, NULL, False)
     run(&job, &sums)

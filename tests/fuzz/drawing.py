@@ -177,5 +177,5 @@ def room(rng, shape, dtype):
 def contiguous(array):
     """Return the same numbers as a new contiguous native array; bools are True or False."""
     if array.dtype.kind == "b":
-        return np.array(array).view(np.uint8) != 0
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).copy()
+        return np.array(array, order="C").view(np.uint8) != 0
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
