@@ -366,8 +366,9 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
                     slope = zero if none else slope
                 tile[j * size + l] = weight * slope
                 costs[l] += weight * cost
-                # a cost or a slope may vanish where the other does not
-                weight = weight if (cost > zero) | (slope != zero) else zero
+                if Direct is Contrastive:
+                    # a cost or a slope may vanish where the other does not
+                    weight = weight if (cost > zero) | (slope != zero) else zero
                 counts[l] += weight
         for l in range(at.lanes):
             total += costs[l]

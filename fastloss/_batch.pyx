@@ -19,6 +19,7 @@ from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HA
                             TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
                             TripletJob, TripletRunner)
 from fastloss._math cimport real
+from fastloss._pairs cimport lift_of, squares_fit
 from fastloss._threads cimport team_size
 
 from fastloss._level import kernels
@@ -39,12 +40,6 @@ cdef enum:
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
     COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
     CANDIDATES = 16    # rows of a side whose components may be the center's
-
-# Squares of lengths beyond these have lost digits, or are about to; what rows are multiplied by then.
-cdef double SMALL = 1e-200
-cdef double LARGE = 1e200
-cdef double LIFT_SMALL = 4.149515568880993e180      # 2^600
-cdef double LIFT_LARGE = 2.409919865102884e-181     # 2^-600
 
 
 cdef double total_of(const double *x, Py_ssize_t n) noexcept:

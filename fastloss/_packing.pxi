@@ -24,7 +24,7 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
                        bint normalize, double *norm, double *lift, double *total) noexcept nogil:
     """Lengths of rows, and the sum of the rows as they will be scaled.
 
-    Rows whose squares leave the range of doubles, or come close, are multiplied by a power of two
+    Rows whose squares leave the range of doubles, or come close, are multiplied by powers of two
     first; so are their lengths.
     """
     cdef Py_ssize_t i, k
@@ -34,8 +34,8 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
         if normalize:
             power = 1
             square = square_of[real](x + i * dim, dim, power)
-            if square < SMALL or square > LARGE:
-                power = LIFT_SMALL if square < SMALL else LIFT_LARGE
+            if not squares_fit(square):
+                power = lift_of[real](dim, x + i * dim)
                 square = square_of[real](x + i * dim, dim, power)
             norm[i] = sqrt(square)
             lift[i] = power
