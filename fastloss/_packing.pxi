@@ -69,6 +69,15 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         base[i] = <real>total
 
 
+cdef double largest_of(const real *x, Py_ssize_t n) noexcept nogil:
+    """The largest number, at least 0."""
+    cdef double found = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        found = x[i] if x[i] > found else found
+    return found
+
+
 cdef bint on_grid(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
                   Py_ssize_t width, double grid) noexcept nogil:
     """Whether all numbers are multiples of a power of two."""
@@ -201,8 +210,10 @@ cdef class Rows:
                 found[k] = t if fabs(t - mean[k]) < fabs(found[k] - mean[k]) else found[k]
 
     cdef double largest_base(self):
-        """The largest square of a length; NaN if one is."""
-        return float(np.max(self.base)) if self.n else 0.0
+        """The largest square of a length."""
+        if self.single:
+            return largest_of[float](<const float *>cnp.PyArray_DATA(self.base), self.n)
+        return largest_of[double](<const double *>cnp.PyArray_DATA(self.base), self.n)
 
     cdef bint exact(self, double grid):
         """Whether all packed numbers are multiples of a power of two."""

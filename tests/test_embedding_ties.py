@@ -2,11 +2,11 @@
 
 from itertools import combinations_with_replacement
 
-import exactly
 import numpy as np
 import pytest
 from batches import DTYPES, MADE, both, label, two_sided
 from cases import seeded
+from exactly import check_exactly
 from numerics import assert_same_bits
 from sklearn.datasets import load_digits
 
@@ -18,43 +18,6 @@ DISTANCES = ["euclidean", "sqeuclidean", "cosine"]
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 every_mining = pytest.mark.parametrize("mining", MINING)
 every_distance = pytest.mark.parametrize("distance", DISTANCES)
-
-
-def gradients(slope, x, z, scaled):
-    """Return gradients by both sides of derivatives by squares of distances."""
-    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.asarray(slope)
-    norms = [np.linalg.norm(rows, axis=1, keepdims=True) if scaled else np.ones((len(rows), 1))
-             for rows in (x, z)]
-    u, v = (np.where(norm == 0, 0.0, rows / np.where(norm == 0, 1, norm))
-            for rows, norm in zip((x, z), norms, strict=True))
-    found = []
-    for mine, theirs, s, norm in ((u, v, slope, norms[0]), (v, u, slope.T, norms[1])):
-        g = 2 * (s.sum(axis=1)[:, None] * mine - s @ theirs)
-        if scaled:
-            g = (g - np.sum(g * mine, axis=1, keepdims=True) * mine) / np.where(norm == 0, 1, norm)
-            g[norm[:, 0] == 0] = 0
-        found.append(g)
-    return found
-
-
-def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
-    """Check a loss on rows of integers, times a scale, against what they are exactly."""
-    function = exactly.triplet if isinstance(loss, embedding.BatchTripletLoss) else (
-        exactly.contrastive)
-    value, slope = function(loss, x.tolist(), y.tolist(), None if z is None else z.tolist(),
-                            None if z is None else y_z.tolist())
-    sides = gradients(slope, x, x if z is None else z, loss._scaled())
-    expected = [(sides[0] + sides[1]) / scale] if z is None else [g / scale for g in sides]
-    options = {} if z is None else {"refs": (z * scale + offset).astype(dtype), "ref_labels": y_z}
-    found, grads = loss.value_and_grad((x * scale + offset).astype(dtype), y, **options)
-    eps = np.finfo(dtype).eps
-    what = f"{loss} of {x.tolist()}, {y.tolist()}, {dtype.__name__}, refs {z is not None}"
-    # a cosine distance is a difference from 1, a hinge one of distances
-    size = abs(value) + abs(getattr(loss, "margin", 0.0))
-    assert abs(found - value) <= 64 * eps * size, (found, value, what)
-    for g, g_0 in zip(grads if isinstance(grads, tuple) else (grads,), expected, strict=True):
-        size = np.max(np.abs(g_0), initial=0)
-        assert np.max(np.abs(g - g_0), initial=0) <= 4096 * eps * size, (g, g_0, what)
 
 
 def integers(rng, kind, n, d):

@@ -32,15 +32,16 @@ class SummedLoss(EmbeddingLoss):
         """Return what rows with so many pairs of either kind add to what a mean divides by."""
         raise NotImplementedError
 
+    @property
     def _thresholds(self) -> dict[str, Any]:
-        """Return the distances at which costs begin or end, and what makes one of its square."""
+        """Distances at which costs begin or end, and what makes one of its square."""
         return {}
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         mine: Any = 1.0 if batch.weights is None else batch.weights
         total, nonzero = batch.pairs.run(
             self._kernel, "weigh", gradient=gradient, others=others, columns=others,
-            weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds())
+            weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds)
         weight = _batch.total(batch.weigh(self._weight(batch.same, batch.different)))
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 
+@np.errstate(all="ignore")
 def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
     r"""Return distances of rows, and their gradients by either side.
 
