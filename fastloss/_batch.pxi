@@ -136,7 +136,7 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
     cdef real *second
     cdef const int *label = job.a.label + at.i
     cdef bint same
-    cdef int label_j, own_lane
+    cdef int label_j, own_lane, any_same
     cdef real largest[2][MOST]
     cdef real which[2][MOST]
     cdef real next[2][MOST]
@@ -178,6 +178,11 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
         column += at.n * size
         row_of += at.n * size
         second += at.n * size
+        any_same = 0
+        for l in range(size):      # vectorised
+            any_same |= label[l] == label_j
+        if not any_same:
+            continue
         for l in range(size):      # vectorised
             same = label[l] == label_j
             same_class = tile[j * size + l] if same else none
@@ -366,8 +371,9 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
                     slope = zero if none else slope
                 tile[j * size + l] = weight * slope
                 costs[l] += weight * cost
-                # a cost or a slope may vanish where the other does not
-                weight = weight if (cost > zero) | (slope != zero) else zero
+                if Direct is Contrastive:
+                    # a cost or a slope may vanish where the other does not
+                    weight = weight if (cost > zero) | (slope != zero) else zero
                 counts[l] += weight
         for l in range(at.lanes):
             total += costs[l]
@@ -508,7 +514,7 @@ cdef void settle_critical(const BatchJob *job, const Place *at, int which,
     cdef real slack[MOST]
     for l in range(size):
         base = (<const real *>job.a.base)[at.i + l]
-        slack[l] = <real>(slack_of(job.tolerance, unit, base, job.critical[which])
+        slack[l] = <real>(slack_of(job.tolerance, unit, base, job.largest, job.critical[which])
                           + 4 * unit * job.critical[which])
     for j in range(at.n):
         for l in range(size):      # vectorised

@@ -19,6 +19,7 @@ from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HA
                             TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
                             TripletJob, TripletRunner)
 from fastloss._math cimport real
+from fastloss._pairs cimport lift_of, squares_fit
 from fastloss._threads cimport team_size, wanted_threads
 
 from fastloss._level import kernels
@@ -39,12 +40,6 @@ cdef enum:
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
     COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
     CANDIDATES = 16    # rows of a side whose components may be the center's
-
-# Squares of lengths beyond these have lost digits, or are about to; what rows are multiplied by then.
-cdef double SMALL = 1e-200
-cdef double LARGE = 1e200
-cdef double LIFT_SMALL = 4.149515568880993e180      # 2^600
-cdef double LIFT_LARGE = 2.409919865102884e-181     # 2^-600
 
 
 cdef double total_of(const double *x, Py_ssize_t n) noexcept:
@@ -194,7 +189,8 @@ cdef class Pairs:
                 numbers(self.center)[k] += totals[i * self.dim + k]
         for k in range(self.dim if count else 0):
             numbers(self.center)[k] /= count
-        self.settle_center()
+        if distance and not normalize:
+            self.settle_center()
         for rows in self.sides():
             # 1 - cos is half the square of the distance of unit rows
             rows.pack(numbers(self.center), cosine, self.n_threads)
@@ -215,23 +211,22 @@ cdef class Pairs:
 
     cdef double find_tolerance(self):
         """What squares of distances are off by at most, relative to the squares of both lengths."""
-        cdef Rows rows
         cdef int digits = 24 if self.single else 53
         cdef int exponent = 0
         cdef double base = 0
         cdef double dim = self.dim
-        for rows in self.sides():
-            base = max(base, rows.largest_base())
-        self.largest = base
+        self.largest = base = max(self.a.largest_base(), self.b.largest_base())
         if not self.a.normalize and base < INFINITY:
             # sums up to twice this are exact if they are of multiples of the square of the grid
             frexp(2 * base, &exponent)
             exponent += exponent % 2 - digits + digits % 2
-            if exponent > (-149 if self.single else -1074) and all(
-                    [rows.exact(ldexp(1, exponent // 2)) for rows in self.sides()]):
+            if (exponent > (-149 if self.single else -1074)
+                    and self.a.exact(ldexp(1, exponent // 2))
+                    and (self.symmetric or self.b.exact(ldexp(1, exponent // 2)))):
                 return 0
-        # sums of that many products, whose roundings go both ways
-        return ldexp(4 + min(dim / 2, 4 * sqrt(dim)), 1 - digits)
+        # Of sums of that many products that grow steadily, whose roundings go both ways, six times
+        # what is to be expected.
+        return ldexp(2 + sqrt(dim), 1 - digits)
 
     cdef tuple sides(self):
         return (self.a,) if self.symmetric else (self.a, self.b)
@@ -313,6 +308,7 @@ cdef class Pairs:
         job.each = each or (job.step == EXTREMES and self.tolerance > 0)
         job.cosine = self.cosine
         job.tolerance = self.tolerance
+        job.largest = self.largest
         job.factor = of_square
         job.n_critical = 0
         for threshold in thresholds if self.tolerance > 0 else ():
@@ -382,6 +378,7 @@ cdef class Pairs:
         job.symmetric = self.symmetric
         job.cosine = self.cosine
         job.tolerance = self.tolerance
+        job.largest = self.largest
         job.gradient = gradient
         job.others = self.symmetric or others
         job.euclidean = distance == "euclidean"

@@ -130,11 +130,12 @@ cdef inline int order(Twice x, Twice z, bint scaled) noexcept nogil:
 # ---- how far rounded squares of distances may be off ---------------------------------------
 
 
-cdef inline double slack_of(double tolerance, double unit, double base, double v) noexcept nogil:
+cdef inline double slack_of(double tolerance, double unit, double base, double largest,
+                            double v) noexcept nogil:
     """What the square of a distance of a row is off by at most, of itself and from products.
 
-    The other row's own square is at most 2 (base + v). Near pairs come from differences of rows
-    that are rounded themselves.
+    The other row's own square is at most 2 (base + v), and the largest of all. Near pairs come from
+    differences of rows that are rounded themselves.
     """
     cdef double d, e
     if tolerance == 0:
@@ -143,4 +144,4 @@ cdef inline double slack_of(double tolerance, double unit, double base, double v
         d = sqrt(v) if v > 0 else 0
         e = unit * (2 * d + 4 * sqrt(base))
         return e * (2 * d + e)
-    return tolerance * (3 * base + 2 * v)
+    return tolerance * (base + min(largest, 2 * (base + v)))

@@ -166,6 +166,7 @@ ctypedef struct BatchJob:
     Py_ssize_t width         # of a padded row
     bint cosine
     double tolerance         # of v, relative to what it is a difference of; 0 if it is exact
+    double largest           # square of a length
     int n_critical           # squares of distances where a cost begins or ends, and those distances
     double critical[2]
     double threshold[2]
@@ -240,6 +241,7 @@ ctypedef struct TripletJob:
     Py_ssize_t together            # anchors whose weights are kept; whole blocks of MOST
     bint cosine
     double tolerance               # as in BatchJob
+    double largest
     BatchSide a
     BatchSide b
     const Py_ssize_t *members      # b's rows, class by class, in order

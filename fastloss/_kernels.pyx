@@ -37,7 +37,8 @@ from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DE
 from fastloss._losses cimport Loss, sample
 from fastloss._math cimport (exp_negative, fl_special, fl_specialf, is_finite, log1p_unit, log_,
                              magnitude, real, sqrt_)
-from fastloss._pairs cimport Direct, Exponent, Lifted, pair_cost, pair_exponent
+from fastloss._pairs cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
+                              pair_exponent, squares_fit)
 from fastloss._probability cimport Log, LossOfFactor, has_factor, log_factor, log_sign
 from fastloss._staging cimport fetch, flush
 

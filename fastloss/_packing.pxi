@@ -24,7 +24,7 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
                        bint normalize, double *norm, double *lift, double *total) noexcept nogil:
     """Lengths of rows, and the sum of the rows as they will be scaled.
 
-    Rows whose squares leave the range of doubles, or come close, are multiplied by a power of two
+    Rows whose squares leave the range of doubles, or come close, are multiplied by powers of two
     first; so are their lengths.
     """
     cdef Py_ssize_t i, k
@@ -34,8 +34,8 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
         if normalize:
             power = 1
             square = square_of[real](x + i * dim, dim, power)
-            if square < SMALL or square > LARGE:
-                power = LIFT_SMALL if square < SMALL else LIFT_LARGE
+            if not squares_fit(square):
+                power = lift_of[real](dim, x + i * dim)
                 square = square_of[real](x + i * dim, dim, power)
             norm[i] = sqrt(square)
             lift[i] = power
@@ -67,6 +67,15 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         if cosine and norm[i] == 0:
             total += 1              # the cosine to a row without a direction is 0
         base[i] = <real>total
+
+
+cdef double largest_of(const real *x, Py_ssize_t n) noexcept nogil:
+    """The largest number, at least 0."""
+    cdef double found = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        found = x[i] if x[i] > found else found
+    return found
 
 
 cdef bint on_grid(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
@@ -201,8 +210,10 @@ cdef class Rows:
                 found[k] = t if fabs(t - mean[k]) < fabs(found[k] - mean[k]) else found[k]
 
     cdef double largest_base(self):
-        """The largest square of a length; NaN if one is."""
-        return float(np.max(self.base)) if self.n else 0.0
+        """The largest square of a length."""
+        if self.single:
+            return largest_of[float](<const float *>cnp.PyArray_DATA(self.base), self.n)
+        return largest_of[double](<const double *>cnp.PyArray_DATA(self.base), self.n)
 
     cdef bint exact(self, double grid):
         """Whether all packed numbers are multiples of a power of two."""

@@ -8,7 +8,7 @@ the others (`Exponent`: x and its derivative by v; what the sums are worth is no
 
 Another loss is a struct, a function and a line in a list.
 """
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs, frexp, ldexp
 
 from fastloss._math cimport exp_negative, log1p_unit, magnitude, real, sqrt_
 
@@ -48,6 +48,28 @@ ctypedef fused Exponent:
     MultiSimilarity
     Circle
     Lifted
+
+
+cdef inline bint squares_fit(double square) noexcept nogil:
+    """Whether the square of a row's length is far from the ends of the range of doubles.
+
+    So is the product of two such then. That of a row of zeros is not.
+    """
+    return 1e-140 < square < 1e140
+
+
+cdef inline double lift_of(Py_ssize_t dim, const real *x) noexcept nogil:
+    """The power of two that makes the largest element of a row about 1, if it is finite."""
+    cdef double t, largest = 0
+    cdef Py_ssize_t k
+    cdef int exponent = 0
+    for k in range(dim):
+        t = fabs(<double>x[k])
+        largest = t if t > largest else largest
+    if largest == 0 or largest == INFINITY:
+        return 1
+    frexp(largest, &exponent)
+    return ldexp(1, min(-exponent, 1000))
 
 
 cdef inline void contrastive_pair(const Contrastive *c, real v, bint same,

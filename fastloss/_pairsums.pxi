@@ -182,11 +182,6 @@ cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b,
     return fold(lanes)
 
 
-cdef inline double lift_of(double square) noexcept nogil:
-    """The power of two that brings a row's squares far from the ends of the range of doubles."""
-    return ldexp(1, 600) if square < 1e-200 else ldexp(1, -600) if square > 1e200 else 1
-
-
 cdef void add_lifted_products(Py_ssize_t dim, const real *a, const real *b, double lift_a,
                               double lift_b, double *sums) noexcept nogil:
     """`add_products` of rows that are multiplied by powers of two."""
@@ -208,6 +203,7 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     # below, 1 - cos has fewer digits than a real
     cdef double least = 1e-6 if real is float else 0.25
     cdef bint careful
+    cdef Twice across, along
     if real is float:
         add_products[float, float](dim, a, b, 0, sums)
         angle.wide = not (sums[0] > 1e-25 and sums[0] < 1e25 and sums[1] > 1e-25
@@ -219,10 +215,12 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     else:
         angle.wide = True
         add_products[double, double](dim, a, b, 0, sums)
-    angle.lift_a = lift_of(sums[0])
-    angle.lift_b = lift_of(sums[1])
-    careful = angle.lift_a != 1 or angle.lift_b != 1
+    angle.lift_a = 1
+    angle.lift_b = 1
+    careful = not (squares_fit(sums[0]) and squares_fit(sums[1]))
     if careful:
+        angle.lift_a = lift_of[real](dim, a)
+        angle.lift_b = lift_of[real](dim, b)
         add_lifted_products[real](dim, a, b, angle.lift_a, angle.lift_b, sums)
     angle.a = 1 / sqrt(sums[0]) if sums[0] != 0 else 0
     angle.b = 1 / sqrt(sums[1]) if sums[1] != 0 else 0
@@ -231,10 +229,17 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
         angle.cosine = (sums[0] + sums[1]) * 0
         angle.distance = 1 - angle.cosine
         return
-    angle.cosine = sums[2] * angle.a * angle.b
+    # not by the reciprocals: exact where the root is
+    angle.cosine = sums[2] / sqrt(sums[0] * sums[1])
     angle.distance = 1 - angle.cosine
     if careful or angle.distance < least:
         angle.distance = 0.5 * square_turn[real](dim, a, b, angle)
+        if angle.distance < 1e-30 and sums[2] > 0:
+            # nothing but roundings, if the rows are parallel
+            across = two_product(sums[0], sums[1])
+            along = two_product(sums[2], sums[2])
+            if across.high == along.high and across.low == along.low:
+                angle.distance = 0
         angle.cosine = 1 - angle.distance
 
 

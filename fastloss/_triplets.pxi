@@ -39,39 +39,60 @@ cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
     return found
 
 
-cdef inline real least_above(Py_ssize_t n, const real *x, real bound) noexcept nogil:
-    """The least of the numbers that are more than a bound; inf if there is none."""
-    cdef real lanes[LANES]
+cdef inline real least_above(Py_ssize_t n, const real *x, real bound, real *second) noexcept nogil:
+    """The least of the numbers that are more than a bound, and the least of the others.
+
+    inf if there is none.
+    """
+    cdef real lanes[2 * LANES]
+    cdef real seconds[2 * LANES]
     cdef real none = INFINITY
     cdef real found = none
-    cdef real v
+    cdef real next = none
+    cdef real v, more
     cdef Py_ssize_t i, k
-    for k in range(LANES):
+    for k in range(2 * LANES):
         lanes[k] = none
-    for i in range(n // LANES):
-        for k in range(LANES):
-            v = x[i * LANES + k]
+        seconds[k] = none
+    for i in range(n // (2 * LANES)):
+        for k in range(2 * LANES):
+            v = x[i * 2 * LANES + k]
             v = v if v > bound else none
+            more = lanes[k] if v < lanes[k] else v
             lanes[k] = v if v < lanes[k] else lanes[k]
-    for k in range(LANES):
-        found = lanes[k] if lanes[k] < found else found
-    for i in range(n // LANES * LANES, n):
-        found = x[i] if (x[i] > bound) & (x[i] < found) else found
+            seconds[k] = more if more < seconds[k] else seconds[k]
+    for k in range(2 * LANES):
+        v = lanes[k]
+        more = found if v < found else v
+        found = v if v < found else found
+        more = seconds[k] if seconds[k] < more else more
+        next = more if more < next else next
+    for i in range(n // (2 * LANES) * (2 * LANES), n):
+        v = x[i] if x[i] > bound else none
+        more = found if v < found else v
+        found = v if v < found else found
+        next = more if more < next else next
+    second[0] = next
     return found
 
 
-cdef inline Py_ssize_t first_equal(Py_ssize_t n, const real *x, real v) noexcept nogil:
-    """The index of the first number that is v; n if none is."""
+cdef inline Py_ssize_t next_within(Py_ssize_t n, const real *x, Py_ssize_t start, real low,
+                                   real high) noexcept nogil:
+    """The index of the first number from `start` on that lies between two; n if none does."""
     cdef Py_ssize_t i, k, group, groups = n // (4 * LANES)
+    cdef Py_ssize_t first = (start + 4 * LANES - 1) // (4 * LANES)
     cdef int found = 0
-    for group in range(groups):
+    for i in range(start, min(first * 4 * LANES, n)):
+        if (x[i] >= low) & (x[i] <= high):
+            return i
+    for group in range(first, groups):
         for k in range(4 * LANES):
-            found |= x[group * 4 * LANES + k] == v
+            found |= (x[group * 4 * LANES + k] >= low) & (x[group * 4 * LANES + k] <= high)
         if found:
             groups = group
             break
-    for i in range(groups * 4 * LANES, n):
-        if x[i] == v:
+    for i in range(max(start, groups * 4 * LANES), n):
+        if (x[i] >= low) & (x[i] <= high):
             return i
     return n
 
@@ -213,7 +234,8 @@ cdef inline double unit_of(real tag) noexcept nogil:
 
 cdef inline double slack_at(const TripletJob *job, Py_ssize_t i, double v, real tag) noexcept nogil:
     """How far two squares of distances of an anchor may lie apart and be in either order."""
-    return 2 * slack_of(job.tolerance, unit_of[real](0), (<const real *>job.a.base)[i], v)
+    return 2 * slack_of(job.tolerance, unit_of[real](0), (<const real *>job.a.base)[i],
+                        job.largest, v)
 
 
 cdef inline double distance_slack(const TripletJob *job, Py_ssize_t i, double distance,
@@ -250,30 +272,19 @@ cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint sa
 
     Of the class of the anchor, or not; farther than another row, if `above` is one. -1 if none is.
     """
-    cdef const int *label = job.b.label
-    cdef Py_ssize_t j, found = -1
+    cdef Py_ssize_t n = job.b.n
+    cdef Py_ssize_t found = -1
+    cdef Py_ssize_t j = next_within[real](n, v, 0, <real>low, <real>high)
     cdef Twice square
     cdef bint scaled = job.a.norm != NULL
-    for j in range(job.b.n):
-        if v[j] < low or v[j] > high or (label[j] == job.a.label[i]) != same:
-            continue
-        if job.symmetric and j == i:
-            continue
-        square = fine_square[real](job, i, j, fine, 0)
-        if above >= 0 and order(square, fine.square[above], scaled) <= 0:
-            continue
-        if found < 0 or sign * order(square, fine.square[found], scaled) > 0:
-            found = j
+    while j < n:
+        if (job.b.label[j] == job.a.label[i]) == same and not (job.symmetric and j == i):
+            square = fine_square[real](job, i, j, fine, 0)
+            if above < 0 or order(square, fine.square[above], scaled) > 0:
+                if found < 0 or sign * order(square, fine.square[found], scaled) > 0:
+                    found = j
+        j = next_within[real](n, v, j + 1, <real>low, <real>high)
     return found
-
-
-cdef inline Py_ssize_t within(Py_ssize_t n, const real *x, real low, real high) noexcept nogil:
-    """How many numbers lie between two."""
-    cdef Py_ssize_t i
-    cdef int count = 0
-    for i in range(n):
-        count += (x[i] >= low) & (x[i] <= high)
-    return count
 
 
 cdef inline bint is_close_call(const TripletJob *job, Py_ssize_t i, real tag) noexcept nogil:
@@ -296,33 +307,34 @@ cdef inline Py_ssize_t semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t
     cdef Py_ssize_t n = job.b.n
     cdef Py_ssize_t j
     cdef double slack = slack_at[real](job, i, d[p], 0)
-    cdef double low, high
-    cdef real found = least_above[real](n, negatives, <real>(d[p] - slack))
-    cdef bint farther = True
+    cdef real second
+    cdef real found = least_above[real](n, negatives, <real>(d[p] - slack), &second)
     if found <= d[p] + slack and job.tolerance > 0:
         # one may be farther, or not
-        found = least_above[real](n, negatives, <real>(d[p] + slack))
-        high = found + slack_at[real](job, i, found, 0) if found < INFINITY else INFINITY
+        found = least_above[real](n, negatives, <real>(d[p] + slack), &second)
+        if found < INFINITY:
+            found += <real>slack_at[real](job, i, found, 0)
         fine_square[real](job, i, p, fine, 0)
-        j = pick[real](job, i, d, False, d[p] - slack, high, -1, p, fine)
+        j = pick[real](job, i, d, False, d[p] - slack, found, -1, p, fine)
         if j >= 0:
             square[0] = <real>fine.square[j].high
             return j
         found = INFINITY
     if found == INFINITY:
-        farther = False
         found = largest_of[real](n, negatives)
+        square[0] = found
+        slack = slack_at[real](job, i, found, 0)
+        if not index:
+            return -1
+        if slack > 0:
+            return pick[real](job, i, d, False, found - slack, INFINITY, 1, -1, fine)
     square[0] = found
     if not index:
         return -1
     slack = slack_at[real](job, i, found, 0)
-    if slack > 0:
-        low = found if farther else found - slack
-        high = found + slack if farther else found
-        if within[real](n, negatives, <real>low, <real>high) > 1:
-            return pick[real](job, i, d, False, <real>low, <real>high, -1 if farther else 1, -1,
-                              fine)
-    return first_equal[real](n, negatives, found)
+    if slack > 0 and second <= found + slack:
+        return pick[real](job, i, d, False, found, found + slack, -1, -1, fine)
+    return next_within[real](n, negatives, 0, found, found)
 
 
 cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
@@ -423,9 +435,14 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 slack = <real>excess_slack[real](job, i, d[p], 0)
                 slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, slack,
                                                     weights, &nonzero, &total, &close, HINGE_TAG)
-            for j in range(n if close else 0):
+            j = n
+            if close:      # what is subtracted is rounded, too
+                found = d[p] + <real>job.margin
+                slack += <real>(2 * unit_of[real](0) * (d[p] + fabs(job.margin)))
+                j = next_within[real](n, negatives, 0, found - slack, found + slack)
+            while j < n:
                 one_triplet[real](job, d[p] - negatives[j], &cost, &slope)
-                if magnitude((d[p] - negatives[j]) + <real>job.margin) <= slack:
+                if negatives[j] < INFINITY:
                     excess = fine_excess[real](job, i, p, j, fine, 0)
                     if (excess > 0) != (slope > 0):
                         total += max(excess, 0.0) - cost
@@ -433,6 +450,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                         nonzero += slope
                         slope_sum += slope
                         weights[j] -= slope
+                j = next_within[real](n, negatives, j + 1, found - slack, found + slack)
             if job.gradient:
                 enter(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
         terms = nonzero

@@ -59,17 +59,6 @@ REDUCTIONS = ["mean", "sum", "mean_nonzero"]
 DTYPES = [np.float32, np.float64]
 
 
-# From so many rows on some distances differ by less than float32 tells apart, and another triplet
-# is mined, or counted, than in float64.
-MOST_MINED = 65
-
-
-def tells_apart(row, n, dtype):
-    """Return whether a type tells all distances of n drawn rows apart, as far as it matters."""
-    mined = row[0] == "BatchTripletLoss" and row[1].get("mining", "hard") != "hard"
-    return not mined or dtype == np.float64 or n < MOST_MINED
-
-
 def label(row):
     """Return the name of a row of the table."""
     name, parameters = row

@@ -1,6 +1,9 @@
 """Losses of distances of all pairs on rows of integers, in 60 digits: what is equal is equal."""
 
 import mpmath as mp
+import numpy as np
+
+from fastloss import embedding
 
 SAME = mp.mpf(10) ** -40
 
@@ -132,3 +135,45 @@ def contrastive(loss, x, y, z=None, y_z=None):
                 sums.slope[i][j] += slope if same else -slope
         value, scale = sums.result(loss)
         return value, [[float(scale * s) for s in row] for row in sums.slope]
+
+
+def gradients(slope, x, z, scaled):
+    """Return gradients by both sides of derivatives by squares of distances, and their terms."""
+    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.asarray(slope)
+    norms = [np.linalg.norm(rows, axis=1, keepdims=True) if scaled else np.ones((len(rows), 1))
+             for rows in (x, z)]
+    u, v = (np.where(norm == 0, 0.0, rows / np.where(norm == 0, 1, norm))
+            for rows, norm in zip((x, z), norms, strict=True))
+    found = []
+    for mine, theirs, s, norm in ((u, v, slope, norms[0]), (v, u, slope.T, norms[1])):
+        g = 2 * (s.sum(axis=1)[:, None] * mine - s @ theirs)
+        size = 4 * np.abs(s) @ np.ones(len(theirs)) * np.max(
+            [np.linalg.norm(rows, axis=1).max(initial=0) for rows in (u, v)])
+        if scaled:
+            length = np.where(norm == 0, 1, norm)
+            g = (g - np.sum(g * mine, axis=1, keepdims=True) * mine) / length
+            g[norm[:, 0] == 0] = 0
+            size = size / length[:, 0]
+        found.append((g, size))
+    return found
+
+
+def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
+    """Check a loss on rows of integers, times a scale, against what they are exactly."""
+    function = triplet if isinstance(loss, embedding.BatchTripletLoss) else contrastive
+    value, slope = function(loss, x.tolist(), y.tolist(), None if z is None else z.tolist(),
+                            None if z is None else y_z.tolist())
+    sides = gradients(slope, x, x if z is None else z, loss._scaled())
+    if z is None:
+        sides = [(sides[0][0] + sides[1][0], sides[0][1] + sides[1][1])]
+    options = {} if z is None else {"refs": (z * scale + offset).astype(dtype), "ref_labels": y_z}
+    found, grads = loss.value_and_grad((x * scale + offset).astype(dtype), y, **options)
+    eps = np.finfo(dtype).eps
+    what = f"{loss} of {x.tolist()}, {y.tolist()}, {dtype.__name__}, refs {z is not None}"
+    # a cosine distance is a difference from 1, a hinge one of distances
+    size = abs(value) + abs(getattr(loss, "margin", 0.0))
+    assert abs(found - value) <= 64 * eps * size, (found, value, what)
+    grads = grads if isinstance(grads, tuple) else (grads,)
+    for g, (g_0, terms) in zip(grads, sides, strict=True):
+        off = np.linalg.norm(g - g_0 / scale, axis=1)
+        assert np.all(off <= 32 * eps * terms / scale), (g, g_0 / scale, what)

@@ -13,7 +13,6 @@ from batches import (
     expected_of,
     label,
     sides,
-    tells_apart,
     two_sided,
 )
 from cases import seeded
@@ -61,8 +60,6 @@ def check(row, reduction, arguments, options):
 def test_close_to_the_oracle(row, dtype):
     assert {name for name, _ in MADE} == NAMES
     for n in SIZES:
-        if not tells_apart(row, n, dtype):
-            break
         rng = seeded("embedding", label(row), n)
         widths = rng.permutation(WIDTHS)[:2 if n < 100 else 1]
         for k, d in enumerate(widths):
@@ -78,12 +75,7 @@ def test_close_to_the_oracle(row, dtype):
 @every_dtype
 @every_row
 def test_mean_of_what_costs(row, dtype):
-    # exponents that are not so steep that a cost vanishes in one type only
-    if row[1].get("temperature", 1) < 0.3 or row[0] in ("InfoNCELoss", "NPairsLoss", "SigLIPLoss"):
-        pytest.skip("costs vanish in float32 alone")
     for n in (2, 40, 270):
-        if not tells_apart(row, n, dtype):
-            break
         rng = seeded("nonzero", label(row), n)
         for refs in [None] if two_sided(row[0]) else [None, 50]:
             arguments, options = drawn(rng, row[0], n, 8, dtype, refs=refs, weighted=True)
@@ -148,11 +140,7 @@ def test_all_kinds_of_labels(row, dtype):
 @every_row
 @pytest.mark.parametrize("kind", ["near", "far off", "duplicates", "zeros", "scaled"])
 def test_awkward_rows(row, kind, dtype):
-    if row[0] == "BatchTripletLoss" and kind == "zeros" and both(row)[0]._scaled():
-        pytest.skip("all unit rows are equally far from a zero row: which is mined is rounding")
     for n in (3, 40, 300):
-        if not tells_apart(row, n, dtype):
-            break
         rng = seeded("awkward", label(row), kind, n)
         refs = None if two_sided(row[0]) or n == 40 else 30
         (x, second, w), options = drawn(rng, row[0], n, 12, dtype, classes=4, refs=refs,

@@ -275,3 +275,23 @@ def test_meetings_that_are_refused():
         sums + Sums(fl.InfoNCELoss(), sums.same, sums.different)
     with pytest.raises(TypeError):
         sums + 1.0
+
+
+def test_two_empty_blocks_with_one_start_are_two():
+    rng = seeded("empty blocks")
+    x, y = rng.normal(size=(6, 3)), np.array([0, 1, 0, 1, 0, 1])
+    loss = fl.SupConLoss()
+    blocks = [Block(loss, x[:0], y[:0], start=0), Block(loss, x[:0], y[:0], start=0),
+              Block(loss, x, y, start=0)]
+    sums = [0] * 3
+    for i, j in itertools.combinations_with_replacement(range(3), 2):
+        mine, theirs = blocks[i].sums(blocks[j])
+        assert (theirs is None) == (i == j)
+        sums[i] += mine
+        sums[j] += theirs if i != j else 0
+    total = sum(block.partial(found) for block, found in zip(blocks, sums, strict=True))
+    assert total.result() == loss(x, y)
+    for i, j in ((0, 1), (1, 2)):
+        by_i, by_j = blocks[i].grad(blocks[j], sums[i], sums[j], scale=total.scale)
+        assert by_i.shape == (0, 3)
+        assert by_j.shape == blocks[j].rows.shape

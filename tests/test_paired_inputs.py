@@ -282,3 +282,31 @@ def test_torch(reduction):
 
 def test_partial_is_that_of_other_losses():
     assert isinstance(PairContrastiveLoss().partial(A, B, Y), fl.Partial)
+
+
+@pytest.mark.parametrize("length", [2**50, 2**55, 2**58, 2**60])
+def test_rows_longer_than_memory(length):
+    x = np.broadcast_to(1.0, (1, length))
+    for loss, rest in ((embedding.PairContrastiveLoss(), (x, [1])),
+                       (embedding.CosineEmbeddingLoss(), (x, [1])),
+                       (embedding.TripletLoss(), (x, x))):
+        for method in (loss.value, loss.value_and_grad):
+            with pytest.raises(MemoryError):
+                method(x, *rest)
+    with pytest.raises(MemoryError):
+        embedding.SupConLoss().value(x, [0])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8])
+def test_no_rows_of_any_length(dtype):
+    x = np.empty((0, 2**58), dtype)
+    none = np.empty(0)
+    for loss, rest in ((embedding.PairContrastiveLoss(), (x, none)),
+                       (embedding.TripletLoss(), (x, x))):
+        value, grads = loss.value_and_grad(x, *rest)
+        assert np.isnan(value)
+        assert all(grad.shape == x.shape for grad in grads)
+    for loss, second in ((embedding.SupConLoss(), []), (embedding.InfoNCELoss(), x),
+                         (embedding.BatchTripletLoss(), [])):
+        assert loss(x, second) == 0
+        assert loss.value_and_grad(x, second)[0] == 0

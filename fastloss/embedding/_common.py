@@ -323,6 +323,7 @@ class TwoSidedLoss(EmbeddingLoss):
         Returns
         -------
         float
+            Summed in float64; 0 of no rows.
 
         Raises
         ------

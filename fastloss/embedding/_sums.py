@@ -32,15 +32,16 @@ class SummedLoss(EmbeddingLoss):
         """Return what rows with so many pairs of either kind add to what a mean divides by."""
         raise NotImplementedError
 
+    @property
     def _thresholds(self) -> dict[str, Any]:
-        """Return the distances at which costs begin or end, and what makes one of its square."""
+        """Distances at which costs begin or end, and what makes one of its square."""
         return {}
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         mine: Any = 1.0 if batch.weights is None else batch.weights
         total, nonzero = batch.pairs.run(
             self._kernel, "weigh", gradient=gradient, others=others, columns=others,
-            weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds())
+            weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds)
         weight = _batch.total(batch.weigh(self._weight(batch.same, batch.different)))
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
@@ -104,6 +105,10 @@ class ExponentLoss(EmbeddingLoss):
         """Return costs and slopes of anchors with so many pairs of either kind."""
         raise NotImplementedError
 
+    def _costs(self, same: Array, different: Array) -> Array:
+        """Return whether anchors that count cost anything, if only by rounding nothing."""
+        return same + different > 0
+
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         pairs = batch.pairs
         sides = [pairs.a] if batch.symmetric or not self._both else [pairs.a, pairs.b]
@@ -135,7 +140,8 @@ class ExponentLoss(EmbeddingLoss):
         counts = slopes.counts.astype(np.float64)
         counts = share * (counts if weights is None else counts * weights)
         cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
-        terms = Terms(_batch.total(cost), _batch.total(counts), _batch.total(counts * (cost != 0)))
+        terms = Terms(_batch.total(cost), _batch.total(counts),
+                      _batch.total(counts * self._costs(same, different)))
         by_same = slopes.same if isinstance(slopes.same, float) else counts * slopes.same
         return terms, anchors, Slopes(cost, counts, counts * slopes.different, by_same,
                                       np.where(slopes.counts, counts * slopes.total, 0.0))
@@ -173,6 +179,9 @@ class SoftmaxLoss(ExponentLoss):
 
     def _exponents(self) -> tuple[float, float, float]:
         return self._scale(), self._scale(), -self._scale()
+
+    def _costs(self, same: Array, different: Array) -> Array:
+        return same + different > 1          # softmax over one row alone is 1
 
     def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
         # of a single positive what it lacks to 1 is what the others have: nothing cancels

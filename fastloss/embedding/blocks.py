@@ -270,7 +270,7 @@ class Block:
             assert isinstance(loss, SummedLoss)
             cost, nonzero = pairs.run(loss._kernel, "weigh", gradient=False, others=False,
                                       columns=False, weight=self._pair_weights(other),
-                                      **loss._thresholds())
+                                      **loss._thresholds)
             found = [Sums(loss, *counts[0], cost, nonzero), *(Sums(loss, *c) for c in counts[1:])]
         return found[0], found[1] if both else None
 
@@ -365,7 +365,7 @@ class Block:
         else:
             assert isinstance(loss, SummedLoss)
             pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other),
-                      **loss._thresholds())
+                      **loss._thresholds)
             scale *= 0.5 if loss._one_batch else 1.0
         grads, along = zip(*(pairs.gradient(side, scale)
                              for side in ((pairs.a,) if one else (pairs.a, pairs.b))), strict=True)

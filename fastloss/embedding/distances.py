@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -52,7 +53,8 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
 
     Notes
     -----
-    The derivative at distance 0 is 0. With weights of anchors a pair counts with the mean of its
+    The derivative at distance 0 is 0. Whether a distance is within a margin is decided in twice the
+    precision of float64 where roundings would. With weights of anchors a pair counts with the mean of its
     rows' weights, with `refs` with that of its anchor. pytorch-metric-learning's ContrastiveLoss is
     ``form="linear", pos_margin=0``, with a mean over the pairs that cost of either kind.
 
@@ -90,7 +92,8 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
             "factor": 0.5 if self.distance == "cosine" else 1.0,
         }
 
-    def _thresholds(self) -> dict[str, Any]:
+    @cached_property
+    def _thresholds(self) -> dict[str, Any]:  # type: ignore[override]
         factor = {"euclidean": 0.0, "sqeuclidean": 1.0, "cosine": 0.5}[self.distance]
         limits = {self.margin, self.pos_margin or 0.0} - {0.0}
         return {"thresholds": tuple(sorted(limits)), "of_square": factor}
@@ -184,7 +187,9 @@ class BatchTripletLoss(LabelLoss):
     Notes
     -----
     The derivative at distance 0 is 0, and so is that of the hinge at its kink. Mining is constant
-    to the gradient.
+    to the gradient. Distances that lie closer together than their roundings, or than those to
+    costing nothing, are computed once more in twice the precision of float64 and then compared: equal
+    ones are equal, wherever the rows lie and on whatever processor.
 
     References
     ----------

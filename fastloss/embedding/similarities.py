@@ -50,7 +50,8 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
-        Over anchors that have a positive; "mean_nonzero" leaves out those that cost nothing.
+        Over anchors that have a positive; "mean_nonzero" leaves out those that are compared with
+        it alone, which cost nothing.
 
     References
     ----------
@@ -128,7 +129,8 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
               + \frac1\beta \ln\Bigl(1 + \sum_{n \in N(i)} e^{\beta (s_{in} - \lambda)}\Bigr)
 
     with the products s of rows of unit length; P(i) and N(i) are the other rows of the same class
-    as i and of other classes. An empty set adds 0.
+    as i and of other classes. An empty set adds 0, so a row without a positive costs what its
+    negatives do.
 
     Parameters
     ----------
@@ -139,7 +141,7 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
-        Over all n rows.
+        Over all n rows; "mean_nonzero" over those that are compared with any.
 
     References
     ----------

@@ -98,7 +98,7 @@ class SigLIPLoss(TwoSidedReference, embedding.SigLIPLoss):
         z = sign * (self.scale * pairs.v + self.bias)
         cost = softplus(z)
         w = pairs.weights
-        sums = add_up(cost, w, np.True_, w * sign * self.scale * np.exp(z - cost))
+        sums = add_up(cost, w, np.True_, w * sign * self.scale * np.exp(z - cost), np.True_)
         return sums._replace(weight=float(np.sum(pairs.w)))
 
     def _by_parameters(self, pairs: Pairs, slope: Array) -> dict[str, float]:
@@ -126,7 +126,9 @@ def softmax_terms(pairs: Pairs, temperature: float) -> Sums:
                        softmax - share)
     weights = np.where(counts, pairs.w, 0.0)[:, None]
     slope = np.where(weights == 0, 0.0, weights * lacking / temperature)
-    return add_up(cost, pairs.w, counts, slope)
+    # softmax over one row alone is 1; all else costs something, if only by rounding nothing
+    return add_up(cost, pairs.w, counts, slope,
+                  np.sum(pairs.same | pairs.other, axis=1) > 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +224,8 @@ class MultiSimilarityLoss(LabelReference, embedding.MultiSimilarityLoss):
         a, b = softplus(log_sum(near, pairs.same)), softplus(log_sum(far, pairs.other))
         slope = (np.where(pairs.other, np.exp(far - b[:, None]), 0.0)
                  - np.where(pairs.same, np.exp(near - a[:, None]), 0.0))
-        return add_up(a / self.alpha + b / self.beta, pairs.w, np.True_, pairs.w[:, None] * slope)
+        return add_up(a / self.alpha + b / self.beta, pairs.w, np.True_, pairs.w[:, None] * slope,
+                      np.any(pairs.same | pairs.other, axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +254,8 @@ class CircleLoss(LabelReference, embedding.CircleLoss):
         slope = (np.where(pairs.same, by_near * np.exp(near - a[:, None]), 0.0)
                  + np.where(pairs.other, by_far * np.exp(far - b[:, None]), 0.0))
         weight = np.where(counts, pairs.w * rate, 0.0)[:, None]
-        return add_up(cost, pairs.w, counts, np.where(counts[:, None], weight * slope, 0.0))
+        return add_up(cost, pairs.w, counts, np.where(counts[:, None], weight * slope, 0.0),
+                      np.True_)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from fastloss._base import Partial
 from fastloss._pairwise import read_column, read_rows
 from fastloss.embedding._paired import RowsLoss
 from fastloss.reference._base import Array, function_of_rows, term
+from fastloss.reference._pairs import WIDE, lifted, settled
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 
+@np.errstate(all="ignore")
 def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
     r"""Return distances of rows, and their gradients by either side.
 
@@ -33,15 +35,20 @@ def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
 
     for unit rows u and v of a and b; the cosine with a row of zeros is 0, and its gradient.
     """
+    a, b = a.astype(WIDE), b.astype(WIDE)
     if kind == "cosine":
-        lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
-        zero = (lengths[0] == 0) | (lengths[1] == 0)
-        of_a, of_b = (np.where(zero, 0.0, 1 / np.where(length == 0, 1.0, length))
-                      for length in lengths)
+        (a, lift_a), (b, lift_b) = lifted(a), lifted(b)
+        aa, bb, ab = (np.sum(x * y, axis=1, keepdims=True) for x, y in ((a, a), (b, b), (a, b)))
+        zero = (aa == 0) | (bb == 0)
+        of_a, of_b = (np.where(zero, 0.0, 1 / np.sqrt(square)) for square in (aa, bb))
+        cosine = np.where(zero, (aa + bb) * 0, ab / np.sqrt(aa * bb))
+        # of rows that are nearly parallel by what is across; that of parallel integers is 0
+        across = np.sum((a * bb - b * ab) ** 2, axis=1, keepdims=True)
+        d = np.where(cosine > 0.75, across / (aa * bb * bb) / (1 + cosine), 1 - cosine)
         u, v = a * of_a, b * of_b
-        d = np.where(zero, 1.0, 0.5 * np.sum((u - v) ** 2, axis=1, keepdims=True))
         # cos u - v without 1 - d
-        return d[:, 0], of_a * ((u - v) - d * u), of_b * ((v - u) - d * v)
+        return (d[:, 0], of_a * ((u - v) - d * u) * lift_a,
+                of_b * ((v - u) - d * v) * lift_b)
     difference = a - b
     square = np.sum(difference * difference, axis=1)
     if kind == "sqeuclidean":
@@ -75,7 +82,7 @@ class PairReference(RowsLoss):
         with np.errstate(all="ignore"):
             f, grads = self._losses([x.astype(float) for x in arrays], columns[0])
             w = columns[1]
-            return w, w * f, [w[:, None] * g for g in grads]
+            return w, (w * f).astype(float), [(w[:, None] * g).astype(float) for g in grads]
 
     def __call__(self, *arguments: Any, n_threads: int | None = None) -> Any:
         return self.value(*arguments)
@@ -123,12 +130,15 @@ class PairContrastiveLoss(PairReference, embedding.PairContrastiveLoss):  # type
     def _losses(self, rows: list[Array], y: Array) -> tuple[Array, list[Array]]:
         d, by_a, by_b = distances(self.distance, *rows)
         near, far = (1 - y, y) if self.similar_label == 0 else (y, 1 - y)
-        v = np.maximum(self.margin - d, 0)
-        u = d if self.pos_margin is None else np.maximum(d - self.pos_margin, 0)
-        pulls = np.ones_like(d) if self.pos_margin is None else (d > self.pos_margin).astype(float)
+        v = np.maximum(settled(self.margin - d, self.margin + d), 0)
+        u = d
+        pulls = np.ones_like(d)
+        if self.pos_margin is not None:
+            u = np.maximum(settled(d - self.pos_margin, d + self.pos_margin), 0)
+            pulls = (u > 0).astype(float)
         if self.form == "linear":
             f = term(near, u) + term(far, v)
-            slope = near * pulls - far * (d < self.margin)
+            slope = near * pulls - far * (v > 0)
         else:
             f = term(near, u * u) + term(far, v * v)
             slope = 2 * (term(near, u) - term(far, v))
@@ -145,7 +155,7 @@ class CosineEmbeddingLoss(PairReference, embedding.CosineEmbeddingLoss):  # type
     def _losses(self, rows: list[Array], y: Array) -> tuple[Array, list[Array]]:
         d, by_a, by_b = distances("cosine", *rows)
         near = (1 + y) / 2 if self.labels == (-1, 1) else y
-        above = (1 - d) - self.margin
+        above = settled((1 - d) - self.margin, 1.0)
         f = term(near, d) + term(1 - near, np.maximum(above, 0))
         slope = near - (1 - near) * (above > 0)
         return f, chained(np.where(np.isnan(d), np.nan, slope), by_a, by_b)
@@ -161,13 +171,14 @@ class TripletLoss(PairReference, embedding.TripletLoss):  # type: ignore[misc]
     def _losses(self, rows: list[Array], y: Array) -> tuple[Array, list[Array]]:
         near, near_by_a, by_p = distances(self.distance, rows[0], rows[1])
         far, far_by_a, by_n = distances(self.distance, rows[0], rows[2])
-        z = near - far
+        size = near + far
+        z = settled(near - far, size)
         if self.soft_margin:
             f = np.logaddexp(0.0, z)
             slope = np.where(z < 0, np.exp(-np.abs(z)), 1.0) / (1 + np.exp(-np.abs(z)))
         else:
-            f = np.maximum(z + self.margin, 0)
-            slope = np.where(np.isnan(z), np.nan, (z + self.margin > 0).astype(float))
+            f = np.maximum(settled(z + self.margin, size + abs(self.margin)), 0)
+            slope = np.where(np.isnan(z), np.nan, (f > 0).astype(float))
         return f, chained(slope, near_by_a - far_by_a, by_p, -by_n)
 
 
