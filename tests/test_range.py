@@ -200,14 +200,14 @@ def check(case, dtype, seed, oracle=False, count=40):
 
 @every_case
 @every_dtype
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_results_over_the_whole_range(case, dtype, seed):
     for error, what in check(case, dtype, seed):
         assert error <= 1, what
 
 
 @every_case
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_oracle_over_the_whole_range(case, seed):
     for error, what in check(case, np.float64, seed, oracle=True):
         assert error <= 1, what
