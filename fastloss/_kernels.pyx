@@ -39,7 +39,8 @@ from fastloss._math cimport (exp_negative, fl_special, fl_specialf, is_finite, l
                              magnitude, real, sqrt_)
 from fastloss._pairs cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
                               pair_exponent, squares_fit)
-from fastloss._probability cimport Log, LossOfFactor, has_factor, log_factor, log_sign
+from fastloss._probability cimport (FocalLoss, Log, LossOfFactor, has_factor, log_factor,
+                                    log_sign)
 from fastloss._staging cimport fetch, flush
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
@@ -118,23 +119,29 @@ cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const rea
                 h[i] = scale * <real>hi
 
 
-cdef void map_in_double(const Loss *parameters, float scale, Py_ssize_t n, const float *y,
-                        const float *p, float *f, float *g, float *h, int wanted) noexcept nogil:
-    """The map of float32 for parameters that are no float32 numbers; NULL: not wanted."""
+cdef void map_wider(const Loss *parameters, real scale, Py_ssize_t n, const real *y,
+                    const real *p, real *f, real *g, real *h, int wanted) noexcept nogil:
+    """The map for parameters beyond the range of the type, in the next one; NULL: not wanted."""
     cdef Loss c = parameters[0]
-    cdef double fi, gi, hi
+    cdef double f64, g64, h64
+    cdef long double fi, gi, hi
     cdef Py_ssize_t i
-    if Loss is Log:
+    if Loss is Log and real is float:
         c.eps, c.log_eps, c.log1m_eps = c.eps32, c.log_eps32, c.log1m_eps32
     for i in range(n):
-        sample[Loss, double](&c, y[i], p[i], &fi, &gi, &hi)
+        if real is float:
+            sample[Loss, double](&c, y[i], p[i], &f64, &g64, &h64)
+            fi, gi, hi = f64, g64, h64
+        else:
+            sample[Loss, longdouble](&c, y[i], p[i], &fi, &gi, &hi)
         if f != NULL:
-            f[i] = <float>fi
+            f[i] = <real>fi
         if g != NULL:
-            g[i] = scale * <float>gi
+            g[i] = scale * <real>gi
         if h != NULL:
-            h[i] = scale * <float>hi
-    mend[Loss, float](&c, scale, n, y, p, f, g, h)
+            h[i] = scale * <real>hi
+    if real is float:
+        mend[Loss, float](&c, scale, n, y, p, f, g, h)
 
 
 cdef bint fits(const double *parameters, Py_ssize_t n) noexcept nogil:
@@ -153,9 +160,8 @@ cdef void sample_alone(const Loss *c, real y, real p, real *f, real *g, real *h)
     mend[Loss, real](c, 1, 1, &y, &p, f, g, h)
 
 
-cdef void sample_in_double(const Loss *c, float y, float p, float *f, float *g,
-                           float *h) noexcept nogil:
-    map_in_double[Loss](c, 1, 1, &y, &p, f, g, h, 0)
+cdef void sample_wider(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
+    map_wider[Loss, real](c, 1, 1, &y, &p, f, g, h, 0)
 
 
 cdef inline double fold(double *lanes) noexcept nogil:
@@ -547,6 +553,7 @@ def bind(Loss parameters):
     """
     cdef Bound bound
     cdef int i
+    cdef bint narrow = False
     memset(&bound, 0, sizeof(Bound))
     bound.map32[VALUE] = <Map32>map_block[Loss, float, ValueTag]
     bound.map32[GRAD] = <Map32>map_block[Loss, float, GradTag]
@@ -561,10 +568,18 @@ def bind(Loss parameters):
         bound.sum64 = <Sum64>sum_logs[Loss, double]
     bound.sample32 = <Sample32>sample_alone[Loss, float]
     bound.sample64 = <Sample64>sample_alone[Loss, double]
-    if not fits(<const double *>&parameters, sizeof(Loss) // sizeof(double)):
+    if Loss in LossOfFactor:        # times a number that would underflow
+        narrow = parameters.pos_weight > 1e6
+    if Loss in FocalLoss:
+        narrow = parameters.gamma > 1e3
+    if narrow or not fits(<const double *>&parameters, sizeof(Loss) // sizeof(double)):
         for i in range(N_OUTPUTS):
-            bound.map32[i] = <Map32>map_in_double[Loss]
-        bound.sample32 = <Sample32>sample_in_double[Loss]
+            bound.map32[i] = <Map32>map_wider[Loss, float]
+        bound.sample32 = <Sample32>sample_wider[Loss, float]
+    if narrow:
+        for i in range(N_OUTPUTS):
+            bound.map64[i] = <Map64>map_wider[Loss, double]
+        bound.sample64 = <Sample64>sample_wider[Loss, double]
     memcpy(bound.parameters, &parameters, sizeof(Loss))
     return (<char *>&bound)[:sizeof(Bound)]
 

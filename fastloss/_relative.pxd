@@ -142,6 +142,8 @@ cdef inline void high_deviance(const PowerDeviance *c, high y, high p,
     apart = inf if largest == inf else apart        # else inf - inf
     apart = less if (k * x) * (k * x) < one else apart
     if high is double:
+        apart = nan if (r == inf) | ((r < least) & (target > zero) & (mean < inf)) else apart
+        apart = nan if (mean_b < least) & (mean < inf) else apart
         slope = nan if (slope < least) & (mean < inf) else slope     # without all its digits
     f[0] = keep_nan(target, mean, two * (close if x * x < one else apart))
     g[0] = keep_nan(target, mean, times(mean - target, slope))

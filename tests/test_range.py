@@ -14,7 +14,7 @@ from exact import of_dtype
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
-DIGITS = {np.float32: 400, np.float64: 1700}
+DIGITS = {np.float32: 900, np.float64: 1700}
 
 
 def sizes(rng, n, dtype):
@@ -36,7 +36,21 @@ def any_share(rng, dtype, usual):
     return x if x < 1 else usual
 
 
-DRAWN = {"delta": any_size, "margin": any_size, "pos_margin": any_size, "epsilon": any_size,
+def any_power(rng, dtype, usual):
+    """Return a power next to one where the formula has a limit, or far from them."""
+    side = rng.choice([-1, 1]) * 2.0 ** -rng.integers(4, 53)
+    x = [1 + abs(side), 2 + side, 3 + side, -abs(side), *rng.uniform(-9, 0, 1),
+         *rng.uniform(1, 9, 1), rng.choice([-300.0, 17.0, 120.0, 1e5, -1e9, 1e300])]
+    return float(x[rng.integers(7)])
+
+
+def inner_power(rng, dtype, usual):
+    """Return a power between 1 and 2."""
+    x = any_power(rng, dtype, usual)
+    return x if 1 < x < 2 else usual
+
+
+DRAWN = {"gamma": any_size, "delta": any_size, "margin": any_size, "pos_margin": any_size, "epsilon": any_size,
          "pos_weight": any_size, "quantile": any_share, "level": any_share, "alpha": any_share,
          "label_smoothing": any_share}
 
@@ -47,9 +61,14 @@ def parameters_of(case, rng, dtype):
     for name, value in parameters.items():
         if name in DRAWN and value is not None:
             parameters[name] = DRAWN[name](rng, dtype, value)
+    if "power" in parameters:
+        draw = inner_power if case.name == "TweedieLoss" else any_power
+        parameters["power"] = draw(rng, dtype, parameters["power"])
     if "eps" in parameters and parameters["eps"] != "auto":
         low = 0.4 if case.name == "LogLoss" else np.inf
         parameters["eps"] = min(any_size(rng, dtype, parameters["eps"]), low)
+        if case.name == "LogLoss" and 0 < parameters["eps"] < np.finfo(dtype).tiny:
+            parameters["eps"] = float(np.finfo(dtype).tiny)     # clipped at a number of the type
     return parameters
 
 
@@ -86,6 +105,15 @@ def predictions_of(case, rng, y, dtype, parameters):
     return np.where(np.isfinite(p), p, dtype(kind.max))
 
 
+def deviance_slopes(parameters, y, p):
+    k = mp.mpf(parameters["power"])
+    return 2 * (p - y) * p**-k, 2 * p**-k * (1 + k * (y - p) / p)
+
+
+# Derivatives on paper, where differences would take too many digits.
+SLOPES = {"TweedieDevianceLoss": deviance_slopes}
+
+
 def exact(case, parameters, y, p, dtype):
     """Return loss and derivatives in mpmath's numbers, None at a kink or where there is none."""
     parameters = of_dtype(parameters, dtype)
@@ -105,22 +133,38 @@ def exact(case, parameters, y, p, dtype):
                 if not abs(p - k) > 8 * np.finfo(dtype).eps * max(abs(float(p)), abs(k))]
         if near or not all(isinstance(x, mp.mpf) for x in found):
             return f, None, None
+        if case.name in SLOPES:
+            return f, *SLOPES[case.name](parameters, target, at)
         low, mid, high = found
         g, h = (high - low) / (2 * step), (high - 2 * mid + low) / step**2
-        # nothing but the differences' own error
+        # within the differences' own error: not known
         noise = mp.mpf(10) ** (10 - digits) * abs(f)
-        slope = noise + mp.mpf(10) ** (-digits // 10) * abs(h) * step * size
-        return f, (g if abs(g) * step > slope else mp.mpf(0)), (
-            h if abs(h) * step**2 > noise else mp.mpf(0))
+        slope = mp.mpf(10) ** (-digits // 10) * abs(h) * step * size
+        known_g, known_h = abs(g) * step > noise + slope, abs(h) * step**2 > noise
+        return f, g if known_g or not g else None, h if known_h or not h else None
 
 
-def error_of(got, wanted, terms, dtype):
+def slack(case, parameters, p, dtype):
+    """Return what rounding a number below the least normal one may cost, times what multiplies it."""
+    least = float(np.finfo(dtype).smallest_subnormal)
+    if case.name == "LogLoss":
+        return least * max(parameters["pos_weight"], 1)
+    if case.name == "FocalLoss":
+        gamma = min(parameters["gamma"], 1e3)
+        return least * (1 + 2 * gamma) * (1 + gamma) * (1 + abs(p))
+    if case.name in ("ContrastiveLoss", "QualityLoss"):
+        return least * abs(p)
+    return least
+
+
+def error_of(got, wanted, terms, dtype, least):
     """Return the error in ULP of a result, or of the sum of its terms."""
     largest = float(np.finfo(dtype).max)
     size = max(abs(wanted), mp.mpf(float(terms)) if np.isfinite(float(terms)) else 0)
     if np.isnan(got):
         return np.inf
     unit = mp.mpf(float(np.spacing(dtype(float(min(size, mp.mpf(largest)))))))
+    unit = max(unit, mp.mpf(least))
     far = abs(mp.mpf(largest) * (1 if got > 0 else -1) + unit * (1 if got > 0 else -1) - wanted
               ) if np.isinf(got) else abs(mp.mpf(float(got)) - wanted)
     if np.isinf(got) and (wanted > 0) == (got > 0) and abs(wanted) > largest:
@@ -146,8 +190,8 @@ def check(case, dtype, seed, oracle=False, count=40):
             for k, wanted in enumerate(expected):
                 if wanted is None:
                     continue
-                error = error_of(results[k][i], wanted, terms[k][i],
-                                 np.float64 if oracle else dtype)
+                error = error_of(results[k][i], wanted, terms[k][i], dtype,
+                                 slack(case, parameters, float(p[i]), dtype))
                 compared += 1
                 yield error / case.bounds[k], ("fgh"[k], error, parameters, y[i], p[i],
                                                results[k][i], mp.nstr(wanted, 17))
@@ -156,14 +200,14 @@ def check(case, dtype, seed, oracle=False, count=40):
 
 @every_case
 @every_dtype
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_results_over_the_whole_range(case, dtype, seed):
     for error, what in check(case, dtype, seed):
         assert error <= 1, what
 
 
 @every_case
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_oracle_over_the_whole_range(case, seed):
     for error, what in check(case, np.float64, seed, oracle=True):
         assert error <= 1, what

@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from fastloss import _call
 from fastloss._base import Loss, Partial
 
-Array = NDArray[np.float64]
+# float64, and within the formulas the widest type there is
+Array = NDArray[Any]
 
 
 class Reference(Loss):
     """The method set, in NumPy: element losses and derivatives, weights, reduction.
 
-    Results are float64, whatever the input; `n_threads` is taken and not used.
+    Results are float64, whatever the input, and computed in the widest type that NumPy has, so that
+    what rounds or overflows on the way does not show; `n_threads` is taken and not used.
     """
 
     def _elements(self, y: Array, p: Array, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
@@ -39,7 +41,8 @@ class Reference(Loss):
         y64, p64 = y.astype(dtype).astype(np.float64), p.astype(np.float64)
         w64 = np.ones(p.shape) if w is None else w.astype(dtype).astype(np.float64)
         with np.errstate(all="ignore"):
-            f, g, h = self._elements(y64, p64, dtype)
+            wide = (a.astype(np.longdouble) for a in (y64, p64))
+            f, g, h = (a.astype(np.float64) for a in self._elements(*wide, dtype))
             nan = np.isnan(y64) | np.isnan(p64)
             f, g, h = (np.where(nan, np.nan, a) for a in (f, g, h))
             return w64, w64 * f, w64 * g, w64 * h

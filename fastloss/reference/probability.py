@@ -48,8 +48,8 @@ class LogLoss(Reference, fastloss.LogLoss):
     """
 
     def _elements(self, y: Array, p: Array, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        near, far = self.pos_weight * y, 1 - y
+        scale, shift = 1 - self.label_smoothing, self.label_smoothing / 2
+        near, far = self.pos_weight * (scale * y + shift), scale * (1 - y) + shift
         if self.from_logits:
             q, r = sigmoid(p), sigmoid(-p)
             return (term(far, np.logaddexp(0, p)) + term(near, np.logaddexp(0, -p)),
@@ -89,9 +89,9 @@ class FocalLoss(Reference, fastloss.FocalLoss):
         log_chance = -np.logaddexp(0, -x)
         weight = (y * self.alpha + (1 - y) * (1 - self.alpha)) * miss**gamma
         chance_log = term(chance, log_chance)
-        return (0.0 - term(weight, log_chance), s * weight * (gamma * chance_log - miss),
-                s * s * weight * (gamma * chance_log * (miss - gamma * chance)
-                                  + chance * miss * (2 * gamma + 1)))
+        return (0.0 - term(weight, log_chance), s * term(weight, gamma * chance_log - miss),
+                s * s * term(weight, gamma * chance_log * (miss - gamma * chance)
+                             + chance * miss * (2 * gamma + 1)))
 
 
 @dataclass(frozen=True, kw_only=True)

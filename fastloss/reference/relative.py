@@ -39,26 +39,43 @@ class TweedieDevianceLoss(Reference, fastloss.TweedieDevianceLoss):
         k, e = self.power, y - p
         if k == 0:
             return e * e, -2 * e, np.full_like(p, 2.0)
-        if k == 1:
-            far = term(y, np.log(y / p)) - e
-        elif k == 2:
-            r = y / p
-            far = np.where(np.isinf(r), r, r - 1 - np.log(r))
-        else:
-            p = np.where(p < 0, np.nan, np.abs(p))
-            power = np.where(y > 0, np.abs(y), 0.0) ** (2 - k)
-            far = (power / ((1 - k) * (2 - k)) - term(y, p ** (1 - k)) / (1 - k)
-                   + p ** (2 - k) / (2 - k))
-        nodes, weights = np.polynomial.legendre.leggauss(24)
-        nodes, weights = (nodes + 1) / 2, weights / 2
-        t = p[..., None] + nodes * e[..., None]
-        near = e * e * np.sum(weights * (1 - nodes) * np.abs(t) ** -k, axis=-1)
-        close = np.abs(e) < 0.3 * (y + p)
-        f = 2 * np.where(close & (p > 0), near, far)
-        slope = 2 * np.where((p < 0) & (k != int(k)), np.nan, np.abs(p)) ** -k
+        p = np.where((p < 0) & (k != int(k)), np.nan, p)
+        f = 2 * np.where((np.abs(e) < 0.3 * (y + p)) & (p > 0), self._close(e, p),
+                         self._apart(y, p))
+        slope = 2 * np.abs(p) ** -k
         if k == 1:      # at p = y = 0 it has a derivative
             return f, np.where(y == 0, 2, -2 * (e / p)), term(y, 2 / p / p)
-        return f, -e * slope, slope * (1 + k * (e / p))
+        return f, term(-e, slope), slope * (1 + k * (e / p))
+
+    def _close(self, e: Array, p: Array) -> Array:
+        """Return half the deviance as an integral, e = y - p."""
+        nodes, weights = np.polynomial.legendre.leggauss(24)
+        nodes, weights = (nodes + 1) / 2, weights / 2
+        r = 1 + nodes * (e / p)[..., None]
+        mean = np.sum(weights * (1 - nodes) * r ** -self.power, axis=-1)
+        return term(e / p * (e / p) * mean, p ** (2 - np.longdouble(self.power)))
+
+    def _apart(self, y: Array, p: Array) -> Array:
+        """Return half the deviance, where y and p are not close.
+
+        With r = y / p it is p^a ((r^a - 1) / a - (r - 1)) / b, or p^a (r (r^b - 1) / b - (r - 1)) / a,
+        of which one does not cancel; (r^a - 1) / a is ln r at a = 0.
+        """
+        a, b = 2 - np.longdouble(self.power), 1 - np.longdouble(self.power)
+        r = np.maximum(y, 0) / p
+        x = np.log(r)
+        if abs(b) < 0.5:
+            phi = (term(r, growth(b, x)) - (y / p - 1)) / a
+        else:
+            phi = (growth(a, x) - (y / p - 1)) / b
+        # r^a is beyond the range, and all there is to it
+        return np.where(np.isinf(phi) & (y > 0) & (p > 0), np.abs(y) ** a / (a * b), p**a * phi)
+
+
+def growth(k: np.longdouble, x: Array) -> Array:
+    """Return (e^(k x) - 1) / k, and its limit x."""
+    result: Array = np.expm1(k * x) / k if k else x
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,9 @@ class CrossEntropyLoss(Reference, fastloss.CrossEntropyLoss):
         s = e / (1 + rest)
         lacks = np.where(largest, rest / (1 + rest), 1 - s)
         total = t.sum(axis=1, keepdims=True)
-        return (np.sum(term(t, np.log1p(rest) - d), axis=1), (total - t) * s - t * lacks,
+        # without a limit, also where no class has a target
+        f = np.where(np.isnan(rest[:, 0]), np.nan, np.sum(term(t, np.log1p(rest) - d), axis=1))
+        return (f, (total - t) * s - t * lacks,
                 total * s * lacks)
 
     def _probabilities(
@@ -67,7 +69,10 @@ class CrossEntropyLoss(Reference, fastloss.CrossEntropyLoss):
     ) -> tuple[Array, Array, Array]:
         log = LogLoss(eps=self.eps)
         f, g, h = log._elements(np.ones_like(p), p, dtype)
-        return np.sum(term(t, f), axis=1), term(t, g), term(t, h)
+        value = np.sum(term(t, f), axis=1)
+        if self.eps == 0:   # not clipped: a number outside [0, 1] is no probability
+            value = np.where(np.any((p < 0) | (p > 1), axis=1), np.nan, value)
+        return value, term(t, g), term(t, h)
 
     def _weighted(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
@@ -79,8 +84,9 @@ class CrossEntropyLoss(Reference, fastloss.CrossEntropyLoss):
         w64 = np.ones(len(p)) if w is None else w.astype(dtype).astype(np.float64)
         with np.errstate(all="ignore"):
             t, counts, share = self._targets(y, dtype, p.shape[1])
-            z = p.astype(np.float64)
+            z, t = p.astype(np.longdouble), t.astype(np.longdouble)
             f, g, h = self._logits(z, t) if self.from_logits else self._probabilities(z, t, dtype)
+            f, g, h = (a.astype(np.float64) for a in (f, g, h))
             f = np.where(np.isnan(z).any(axis=1) | np.isnan(t).any(axis=1), np.nan, f)
             nan, counted = np.isnan(f)[:, None], counts[:, None]
             g, h = (np.where(counted, np.where(nan, np.nan, w64[:, None] * a), 0.0) for a in (g, h))
