@@ -226,9 +226,11 @@ def _object_labels(array: Array, objects: Array, name: str) -> Array:
     elements = objects.ravel().tolist()
     kinds = set(map(type, elements))
     words = any(issubclass(kind, (str, bytes)) for kind in kinds)
+    if all(issubclass(kind, str) for kind in kinds):
+        return array
     if all(issubclass(kind, (str, bytes)) if words else _is_integer(kind) for kind in kinds):
-        integers = array if words else np.array(elements).reshape(objects.shape)
-        return integers if words or integers.dtype.kind in "biu" else objects   # of many digits
+        integers = objects if words else np.array(elements).reshape(objects.shape)
+        return integers if integers.dtype.kind in "biu" else objects    # bytes, or of many digits
     for i, element in enumerate(elements):
         if _is_missing(element) or type(element).__name__ == "NaTType" or (
                 isinstance(element, (float, np.floating)) and element != element):

@@ -251,8 +251,8 @@ def test_frames_of_pandas():
 
 
 @pytest.mark.parametrize("labels", [
-    [0, 1, 1], [True, False], ["a", "b"], [b"a", b"b"], np.array([3], np.uint8), np.array(["a"]),
-    np.array(["a"], "T"), [[0, 1], [1, 0]]], ids=str)
+    [0, 1, 1], [True, False], ["a", "b"], np.array([b"a", b"b"]), np.array([3], np.uint8),
+    np.array(["a"]), np.array(["a"], "T"), [[0, 1], [1, 0]]], ids=str)
 def test_labels_are_kept(labels):
     found = labels_of(labels, "labels")
     assert type(found) is np.ndarray
@@ -264,7 +264,10 @@ def test_labels_that_are_objects():
     assert labels_of(np.array([1, True, np.int8(2)], object), "labels").dtype == np.int64
     assert labels_of(np.array([1, 2**70], object), "labels").tolist() == [1, 2**70]
     assert labels_of(np.array(["b", "a"], object), "labels").tolist() == ["b", "a"]
+    assert labels_of([b"b", b"a"], "labels").tolist() == [b"b", b"a"]
     assert labels_of([], "labels").size == 0
+    # NumPy would make one string of both
+    assert labels_of([b"a", "a"], "labels").tolist() == [b"a", "a"]
 
 
 MISSING = {
