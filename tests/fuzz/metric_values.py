@@ -115,7 +115,7 @@ def positive(case):
 def of_classes(case):
     """Return the same for a metric of classes."""
     codes = case.y
-    if codes.ndim == 1 and "labels" not in case.kwargs:
+    if codes.ndim == 1 and case.kwargs.get("labels") is None:
         codes = np.unique(codes, return_inverse=True)[1]
     classes = max(case.p.shape[1] if case.p.ndim == 2 else 2, int(codes.max()) + 1)
     given = np.asarray(case.args[1])

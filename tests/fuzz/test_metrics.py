@@ -105,8 +105,9 @@ def beyond_their_dtype(case, theirs, ours):
 def cancelling(case, theirs, ours):
     """Sums that cancel are 0 or not as they are rounded."""
     zero = (isinstance(theirs, ZeroDivisionError), isinstance(ours, ZeroDivisionError))
-    return "weights negative" in str(case) and (case.name == "d2_log_loss_score" or (
-        any(zero) and computed_in(case).itemsize < 8))
+    if case.name == "d2_log_loss_score":
+        return "weights negative" in str(case) or "-1 and 1" in str(case)
+    return any(zero) and "weights negative" in str(case) and computed_in(case).itemsize < 8
 
 
 def labels_that_are_not_used(case, theirs, ours):
@@ -181,7 +182,7 @@ def check(case):
     if isinstance(ours, np.ndarray):
         assert ours.shape == theirs.shape
         assert ours.dtype == theirs.dtype or numpy_levels(case, theirs, ours)
-    if not case.fault:
+    if not case.fault and "labels=other type" not in str(case):
         if not cancelling(case, theirs, ours):
             check_values(case, ours, theirs)
     else:
