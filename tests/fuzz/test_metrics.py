@@ -182,9 +182,10 @@ def check(case):
     if isinstance(ours, np.ndarray):
         assert ours.shape == theirs.shape
         assert ours.dtype == theirs.dtype or numpy_levels(case, theirs, ours)
+    if cancelling(case, theirs, ours):
+        return
     if not case.fault and "labels=other type" not in str(case):
-        if not cancelling(case, theirs, ours):
-            check_values(case, ours, theirs)
+        check_values(case, ours, theirs)
     else:
         size = min(np.asarray(case.p).dtype.itemsize, computed_in(case).itemsize)
         rtol = {2: 0.1, 4: 1e-3}.get(size, 1e-6)
