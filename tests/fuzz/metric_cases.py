@@ -391,6 +391,9 @@ def spoilt(rng, case):
         case.w = None if place == "sample_weight" else case.w
         case.kwargs[place] = None
         return case
+    if place == "sample_weight" and kind in ("minus", "above"):
+        case.w = case.kwargs[place] = bad
+        return case
     case.fault = f"{place}: {kind}"
     if place in (0, 1):
         case.args[place] = bad
