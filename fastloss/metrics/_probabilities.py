@@ -81,7 +81,7 @@ def checked(y_true: Any, p: Array, sample_weight: Any, labels: Any
         slack = 1e-8 + math.sqrt(np.finfo(p.dtype).eps)
         if total.min() < 1 - slack or total.max() > 1 + slack:
             warnings.warn("The y_prob values do not sum to one. Make sure to pass probabilities.",
-                          UserWarning, stacklevel=4)
+                          UserWarning, stacklevel=3)
     columns = 2 if p.ndim == 1 else p.shape[1]
     if len(classes.labels) != columns:
         if labels is None:
