@@ -259,3 +259,17 @@ def test_errors_are_builtin_ones_without_scikit_learn(monkeypatch):
         metrics.mean_pinball_loss(Y, P, alpha=2)
     assert isinstance(caught.value, TypeError)
     assert type(caught.value).__module__.startswith("fastloss")
+
+
+def test_warnings_name_the_line_of_the_call():
+    rows = Q2 / 2
+    calls = [lambda: metrics.log_loss(T, Q2, labels=[1, 0]), lambda: metrics.log_loss(T, rows),
+             lambda: metrics.brier_score_loss(T, rows), lambda: metrics.d2_log_loss_score(T, rows),
+             lambda: metrics.d2_log_loss_score([1], [0.5]), lambda: metrics.log_loss(T, y_pred=Q),
+             lambda: metrics.d2_log_loss_score(T, y_pred=Q),
+             lambda: metrics.hinge_loss(T3, Q3, labels=[[0], [1], [2]])]
+    for call in calls:
+        with pytest.warns((UserWarning, FutureWarning)) as caught:
+            call()
+        code = call.__code__
+        assert [(w.filename, w.lineno) for w in caught] == [(code.co_filename, code.co_firstlineno)]

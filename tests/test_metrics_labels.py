@@ -176,7 +176,8 @@ def test_labels_beside_indicators(name, y, labels):
 @pytest.mark.parametrize("name", OTHERS)
 def test_lists_of_numbers_of_numpy_are_doubles(name):
     single = np.array([0, 1, 0.25, 1, 0, 0.5], np.float32)      # clipped at the ε of float64
-    for form in (list, tuple, lambda p: p.astype(object), lambda p: p.astype(">f4")):
+    for form in (list, tuple, lambda p: p.astype(object), lambda p: p.astype(">f4"),
+                 lambda p: pd.Series(p, dtype="Float32")):
         ours, theirs = both(name, CODES, form(single))
         assert ours == pytest.approx(theirs, rel=1e-14)
         assert ours == pytest.approx(getattr(metrics, name)(CODES, single.astype(float)), rel=1e-15)

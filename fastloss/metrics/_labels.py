@@ -185,7 +185,7 @@ def classify(y_true: Any, labels: Any) -> Classes:
             warnings.warn(
                 f"Labels passed were {labels}. But this function assumes labels are ordered "
                 f"lexicographically. Pass the ordered labels={found.tolist()} and ensure that the "
-                "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=5)
+                "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=4)
         given = read_labels(labels)
         error = ValueError if y.ndim == given.ndim == 1 else InputError
         check_known(np.unique(y) if indicator else present, given.reshape(-1), labels, error)

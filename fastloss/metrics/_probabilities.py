@@ -13,6 +13,7 @@ from fastloss.metrics import _elements
 from fastloss.metrics._inputs import (
     check_lengths,
     dense,
+    is_extension,
     is_plain,
     numbers,
     report,
@@ -49,10 +50,11 @@ def _same_precision(p: Array, w: Array) -> bool:
 def probabilities(y_proba: Any) -> Array:
     """Return predicted probabilities as a float array of one or two dimensions.
 
-    As in scikit-learn, lists, also of NumPy's numbers, and bytes in another order are float64.
+    As in scikit-learn, lists, also of NumPy's numbers, pandas' Float32 and bytes in another order
+    are float64.
     """
     p = numbers(y_proba, "y_proba")
-    typed = hasattr(y_proba, "dtype") or hasattr(y_proba, "dtypes")
+    typed = (hasattr(y_proba, "dtype") or hasattr(y_proba, "dtypes")) and not is_extension(y_proba)
     if p.dtype.kind == "f" and p.dtype.isnative and typed:
         return p
     return p.astype(np.float64, copy=False)
@@ -79,7 +81,7 @@ def checked(y_true: Any, p: Array, sample_weight: Any, labels: Any
         slack = 1e-8 + math.sqrt(np.finfo(p.dtype).eps)
         if total.min() < 1 - slack or total.max() > 1 + slack:
             warnings.warn("The y_prob values do not sum to one. Make sure to pass probabilities.",
-                          UserWarning, stacklevel=4)
+                          UserWarning, stacklevel=3)
     columns = 2 if p.ndim == 1 else p.shape[1]
     if len(classes.labels) != columns:
         if labels is None:

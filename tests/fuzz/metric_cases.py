@@ -387,6 +387,13 @@ def spoilt(rng, case):
     else:
         kind = pick(rng, list(FAULTS))
         bad = FAULTS[kind](rng, np.asarray(source))
+    if bad is None and place in ("sample_weight", "labels"):    # nothing is wrong with that
+        case.w = None if place == "sample_weight" else case.w
+        case.kwargs[place] = None
+        return case
+    if place == "sample_weight" and kind in ("minus", "above"):
+        case.w = case.kwargs[place] = bad
+        return case
     case.fault = f"{place}: {kind}"
     if place in (0, 1):
         case.args[place] = bad

@@ -86,18 +86,35 @@ def of_numbers(case):
         result = root
     multioutput = case.kwargs.get("multioutput", "uniform_average")
     if isinstance(multioutput, str) and multioutput == "raw_values":
-        return result, slack + eps(dtype) * abs(result), theirs, dtype
+        slack = slack + eps(dtype) * abs(result) + LONG(np.finfo(dtype).tiny)
+        return result, slack, theirs, dtype
     share = None if isinstance(multioutput, str) else long(multioutput)
     theirs, slack, size = (np.average(a, weights=share) for a in (theirs, slack, abs(result)))
     return np.average(result, weights=share), slack + 4 * eps(float) * size, theirs, dtype
 
 
-def log_elements(hot, q, dtype, inner):
+def log_elements(hot, q, dtype):
     """Return log losses of rows, whose probabilities are q, of which `hot` count."""
     edge = eps(dtype)
     with np.errstate(all="ignore"):
         losses = -np.log(np.clip(q, edge, 1 - edge))
     return (hot * losses).sum(axis=1), (abs(hot) * losses).sum(axis=1)
+
+
+def classes_of(case):
+    """Return a row for each sample: what counts of its classes."""
+    codes = case.y
+    if codes.ndim == 2:
+        return long(codes)
+    if case.kwargs.get("labels") is None:
+        codes = np.unique(codes, return_inverse=True)[1]
+    return long(np.eye(max(case.p.shape[1] if case.p.ndim == 2 else 2, codes.max() + 1))[codes])
+
+
+def shares(case):
+    """Return the shares of the classes, and how far off they may be."""
+    hot = classes_of(case)
+    return mean(hot, eps(float) * abs(hot), case.w)
 
 
 def positive(case):
@@ -114,25 +131,22 @@ def positive(case):
 
 def of_classes(case):
     """Return the same for a metric of classes."""
-    codes = case.y
-    if codes.ndim == 1 and "labels" not in case.kwargs:
-        codes = np.unique(codes, return_inverse=True)[1]
-    classes = max(case.p.shape[1] if case.p.ndim == 2 else 2, int(codes.max()) + 1)
     given = np.asarray(case.args[1])
     typed = hasattr(case.args[1], "shape") and given.dtype.char in "efd" and given.dtype.isnative
+    typed = typed and isinstance(getattr(case.args[1], "dtype", given.dtype), np.dtype)
     p = case.p.astype(given.dtype if typed else float)
     dtype = p.dtype
     inner = np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
-    hot = codes if codes.ndim == 2 else np.eye(classes)[codes]
+    hot = classes_of(case)
     flat = p.ndim == 1 or p.shape[1] == 1
     if flat and case.name in ("brier_score_loss", "hinge_loss"):
-        hot = np.eye(2)[positive(case).astype(int)]
-    hot, w = long(hot), case.w
+        hot = long(np.eye(2)[positive(case).astype(int)])
+    w = case.w
     if case.name == "hinge_loss":
         if flat:
             margins = (2 * hot[:, 1] - 1) * long(p).reshape(-1)
         else:
-            own = long(p)[np.arange(len(p)), codes]
+            own = (long(p) * hot).sum(axis=1)
             margins = own - np.where(hot > 0, -np.inf, long(p)).max(axis=1)
         values = np.maximum(1 - margins, 0)
         slack = ULP * eps(float) * (1 + abs(margins))
@@ -147,17 +161,19 @@ def of_classes(case):
         half = case.kwargs.get("scale_by_half", "auto")
         half = q.shape[1] < 3 if isinstance(half, str) else half
         values = values / 2 if half else values
-        result, slack = mean(values, ULP * eps(inner) * values, w)
+        result, slack = mean(values, ULP * eps(inner) * values + LONG(np.finfo(inner).tiny), w)
         return result, slack, (len(p) + 16) * eps(dtype) * (1 + abs(result)), dtype
-    values, sizes = log_elements(hot, q, dtype, inner)
+    values, sizes = log_elements(hot, q, dtype)
     normalize = case.name == "log_loss" and bool(case.kwargs.get("normalize", True))
     result, slack = mean(values, ULP * eps(inner) * sizes, w, normalize)
     theirs = (len(p) + 16) * eps(dtype) * mean(sizes + 1, sizes, w, normalize)[0]
     if case.name == "d2_log_loss_score":
-        share = mean(hot, hot, w)[0]
-        null, sizes = log_elements(hot, np.broadcast_to(share, hot.shape), np.dtype(float), inner)
-        null, off = mean(null, ULP * eps(float) * sizes, w, False)
+        share, rounding = shares(case)
+        null, sizes = log_elements(hot, np.broadcast_to(share, hot.shape), np.dtype(float))
+        sizes = ULP * eps(float) * sizes + abs(hot) @ (rounding / abs(share))
+        null, off = mean(null, sizes, w, False)
         ratio = result / null
         slack = (slack + abs(ratio) * off) / abs(null) + 4 * eps(float) * (1 + abs(ratio))
-        result, theirs = 1 - ratio, abs(theirs / null) + abs(ratio) * eps(float) * 64
+        theirs = (abs(theirs) + abs(ratio) * off * 64) / abs(null)
+        result = 1 - ratio
     return result, slack, abs(theirs), dtype
