@@ -198,12 +198,12 @@ def loss(
     ``a if p > y else b``. `min` and `max` take the first of equal numbers, as Python's do;
     `np.clip` at its bounds takes x. The derivative of ``abs(x)`` at 0 is the mean of both sides, 0,
     and so with roots and all that is made of them. `floor`, `ceil`, `trunc` and `sign` have
-    derivatives of 0 everywhere. An element where this has to be looked at takes some microseconds.
+    derivatives of 0 everywhere. An element where this is looked at takes some microseconds.
 
     Nothing raises: ``log(-1)`` is nan and ``1 / 0`` inf, as in NumPy. A NaN in y or p comes out as
     NaN where the formula lets it: ``0.0 if y != y else (p - y) ** 2`` skips missing targets, and
-    ``max(0, p - y)`` is 0 for them, as in Python; `np.maximum` keeps NaN. Where the value is NaN for
-    it, so are the derivatives. A NaN in weights always comes out. Both sides of a condition are
+    ``max(0, p - y)`` is 0 for them, as in Python; `np.maximum` keeps NaN. Where it makes the value
+    NaN, derivatives are NaN too. A NaN in weights always comes out. Both sides of a condition are
     computed.
 
     Exponentials, logarithms, `tanh` and `logaddexp` are vectorised, with errors of 2 ULP at most;
