@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define TERMS 8            /* of a series, and of a Taylor expansion beside its first */
-#define CLOSE 1e-9         /* exponents nearer than this are one, but for rounding */
+#define CLOSE 1e-6         /* exponents nearer than this are one, but for float32's rounding */
 #define NO_SIDE 1e-12L     /* limits that differ by less relatively are one, but for rounding */
 
 typedef long double wide;

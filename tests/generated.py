@@ -38,12 +38,13 @@ def limits(kind, codes, numbers, length, at, scale, n, marks, y, p, g, h, wanted
 def run(names, name, y, p, values=()):
     """Return f, g and h of a loop over NumPy arrays, as compiled code computes them."""
     kind = y.dtype.name
+    y, p = map(np.ascontiguousarray, (y, p))
     n = len(y)
     at = np.zeros(_code.IN_BOUND)
     at[:len(values)] = values[:_code.IN_BOUND]
     out = [np.zeros(n, kind) for _ in range(3)]
     names |= {"carray": lambda array, n: array, "narrow": lambda: None,
-              "room": lambda kind: np.zeros(n, kind), "np": np, "math": math,
+              "room": lambda kind: np.zeros(n, kind), "np": np, "math": Silent(),
               "float32": np.float32, "float64": np.float64}
     for function in _code.VECTORS:
         names[f"{function}_{kind}"] = lambda n, a, x, more, out, function=function: (
@@ -52,6 +53,25 @@ def run(names, name, y, p, values=()):
     with np.errstate(all="ignore"):
         names[f"{name}_{kind}"](at, y.dtype.type(1), n, y, p, *out, 0)
     return out
+
+
+class Silent:
+    """Functions of `math` that return NaN or infinity, as those of C do."""
+
+    def __getattr__(self, name):
+        function = getattr(math, name)
+        return lambda *args: _called(function, *args)
+
+
+def _called(function, *args):
+    try:
+        return function(*args)
+    except ValueError:
+        if args[0] != 0 or function not in (math.pow, math.log):
+            return math.nan
+        return math.inf if function is math.pow else -math.inf
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
 
 
 # ---- with error bounds ------------------------------------------------------------------
@@ -161,15 +181,6 @@ class Mathematics:
             return Bounded(at, 2 * spread + 4 * HALF * abs(at) + LEAST)
 
         return bounded
-
-
-def _called(function, *args):
-    try:
-        return function(*args)
-    except ValueError:
-        return math.nan if function is not math.log or args[0] < 0 else -math.inf
-    except (OverflowError, ZeroDivisionError):
-        return math.inf
 
 
 def _power(x, k):

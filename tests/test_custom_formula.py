@@ -223,6 +223,38 @@ def test_statements_are_what_python_does(name):
         assert_derivatives(made, y, p)
 
 
+def test_each_statement_is_read_once_whatever_returns_before_it():
+    lines = ["def f(y, p):", "    a = p"]
+    for k in range(40):
+        lines += [f"    if p > {k}:", f"        a = a + {k}", f"        if y > {k + 0.5}:",
+                  f"            if y < {k + 0.75}:", f"                return a * {k + 2}",
+                  "            a = a - y", "        else:", "            a = a * 0.5"]
+    text = "\n".join([*lines, "    return a * a"])
+    function = define(text)
+    made = formula_of(function, frozenset())
+    assert len(made.steps) < 40 * 60
+    for y, p in [(3.6, 20.5), (0.2, 0.5), (10.6, 30.25), (39.7, 45.0), (5.5, -1.0)]:
+        assert float(results_of(made, y, p)[0]) == pytest.approx(function(y, p), rel=1e-13)
+
+
+@pytest.mark.parametrize("body", [
+    "if p > y:\n    if y > 0:\n        return p\n    b = 2 * p\nelse:\n    b = y\nreturn b * p",
+    "if p > y:\n    b = p\nelse:\n    return y * p\nreturn b * b",
+    "if p > y:\n    return y * p\nelif p > 0:\n    b = 3.0\nelse:\n    return p\nreturn b * p",
+    "b = p\nif p > 0:\n    if y > p:\n        return 7 * b\n    b = b * b\nb += 1\nif b > 3:\n"
+    "    return b\nreturn b * p",
+    "if p > 0:\n    if y > 0:\n        return p, y\n    return y, p\nreturn p, 1.0",
+])
+def test_early_returns(body):
+    text = "".join(f"        {line}\n" for line in body.splitlines())
+    tail = "a, b = g()\n    return a * b + b" if ", " in body.splitlines()[-1] else "return g()"
+    function = define(f"def f(y, p):\n    def g(y=y, p=p):\n{text}    {tail}")
+    made = formula_of(function, frozenset())
+    for y, p in [(0.7, 0.3), (1.9, -0.4), (-0.4, 1.3), (0.5, 2.5), (-1.1, -0.3), (3.0, 2.0)]:
+        assert float(results_of(made, y, p)[0]) == pytest.approx(function(y, p), rel=1e-14)
+        assert_derivatives(made, y, p)
+
+
 def test_lambdas_on_one_line_are_told_apart():
     text = ("def f(): return [(lambda y, p: p * p), (lambda y, p: 3 * p), "
             "(lambda y, p: (lambda y, p: p + 7)(y, p) * p),\n"

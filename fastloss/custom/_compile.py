@@ -10,17 +10,18 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import llvmlite.binding.ffi
 import numba
-from numba.core.ccallback import CFunc
-from numba.core.compiler import CompileResult
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.serialize import dumps
-from numba.core.sigutils import normalize_signature
+import numba.core.ccallback
+import numba.core.compiler
+import numba.core.compiler_lock
+import numba.core.serialize
+import numba.core.sigutils
 
 from fastloss._version import __version__
 from fastloss.custom import _code
@@ -33,6 +34,7 @@ PATIENCE = 5.0  # seconds for which a fork waits for a compilation
 
 types: Any = numba.types
 config: Any = numba.config
+core: Any = numba.core
 _known: WeakValueDictionary[str, Loops] = WeakValueDictionary()     # by their source
 _recent: OrderedDict[str, Loops] = OrderedDict()
 _lock = threading.RLock()
@@ -92,10 +94,11 @@ def _with_numba(source: str, digest: str, kept: _Kept | None = None) -> Loops:
         function = names[name]
         function.__name__ = function.__qualname__ = f"{name}_{digest}"
         real = getattr(types, name.rpartition("_")[2])
-        signature = normalize_signature(types.void(
+        signature = core.sigutils.normalize_signature(types.void(
             types.CPointer(types.float64), real, types.intp, *[types.CPointer(real)] * 5,
             types.intc))
-        loop = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
+        loop = core.ccallback.CFunc(
+            function, signature, locals={}, options={"error_model": "numpy"})
         if kept is not None:
             loop._cache = kept.of(name)
         loop.compile()
@@ -125,7 +128,7 @@ def _after_fork_there() -> None:
         _lock.release()
     else:
         _lock = threading.RLock()
-    for each in (global_compiler_lock, llvmlite.binding.ffi.lib._lock):
+    for each in (core.compiler_lock.global_compiler_lock, llvmlite.binding.ffi.lib._lock):
         if each._lock.acquire(blocking=False):
             each._lock.release()
         else:
@@ -188,7 +191,8 @@ class _KeptLoop:
         self._kept, self._name = kept, name
 
     def _file(self, context: Any) -> str:
-        key = repr((context.codegen().magic_tuple(), sys.version_info[:2], getattr(sys, "abiflags", "")))
+        key = repr((context.codegen().magic_tuple(), sys.version_info[:2],
+                    getattr(sys, "abiflags", "")))
         return f"{self._kept.stem}.{self._name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}.nbc"
 
     def load_overload(self, signature: Any, context: Any) -> Any:
@@ -198,17 +202,16 @@ class _KeptLoop:
         context.refresh()
         data = self._kept.folder.read(self._file(context))
         try:
-            return data and CompileResult._rebuild(context, *pickle.loads(data))
+            return data and core.compiler.CompileResult._rebuild(context, *pickle.loads(data))
         except Exception:       # of another build of the same version
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep what was compiled, if it can be."""
         if not result.library.has_dynamic_globals:      # addresses of this process
-            try:
-                self._kept.folder.write(self._file(result.target_context), dumps(result._reduce()))
-            except OSError:     # a full disk
-                pass
+            with suppress(OSError):     # a full disk
+                self._kept.folder.write(self._file(result.target_context),
+                                        core.serialize.dumps(result._reduce()))
 
 
 def _warn(reason: str) -> None:

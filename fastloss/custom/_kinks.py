@@ -1,9 +1,9 @@
 """Where the derivatives of a formula's operations may not be the formula's own.
 
-The derivative of |x| is taken to be 0 at 0, that of a choice to be that of the branch taken, and
-that of a root is 0 / 0 there. What is made of such operations may be smooth all the same: (|x| / 3)².
-Here are the conditions for such points; what the derivatives are is left to `fastloss._limits`,
-which looks at both sides of them.
+The derivative of |x| is taken to be 0 at 0, a choice to have the derivatives of the branch taken,
+and the derivative of a root is 0 / 0 there. What is made of such operations may be smooth all the
+same, as (|x| / 3)². Here are the conditions for such points; the derivatives there are left to
+`fastloss._limits`, which looks at both sides.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
     others: list[Node] = []
     broken: set[Node] = set()       # what has a kink inside
     for v in _inside(value):
-        points = graph.whole[v][1] if v in graph.whole else _points(v)
-        inner = graph.whole[v][0] if v in graph.whole else [a for a in v.args if isinstance(a, Node)]
+        inner, points = graph.whole.get(v) or (_nodes(v), _points(v))
         deep = any(a in broken for a in inner)
         bent = _bent(v)
         if bent and not deep:
-            bends |= {bent: each for each in points}
+            bends.update((bent, each) for each in points)
         elif v.op in ("lt", "le") and points:
             crossing, = points
             strict.append(crossing)
@@ -52,8 +51,8 @@ def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
     if hess.constant is not None:
         return first, nothing
     used = set(_inside(hess))
-    bent = [each for x, each in bends.items() if graph.find("direction", x) in used]
-    return first, both("or", first, _any(bent, nothing))
+    seen = [each for x, each in bends.items() if graph.find("direction", x) in used]
+    return first, both("or", first, _any(seen, nothing))
 
 
 def _any(conditions: list[Node], nothing: Node) -> Node:
@@ -68,14 +67,17 @@ def _inside(end: Node) -> list[Node]:
         v = todo.pop()
         if v.moves and v not in found:
             found.add(v)
-            todo.extend(v.graph.whole[v][0] if v in v.graph.whole else
-                        [a for a in v.args if isinstance(a, Node)])
+            todo.extend(v.graph.whole[v][0] if v in v.graph.whole else _nodes(v))
     return sorted(found, key=lambda node: node.index)
+
+
+def _nodes(v: Node) -> list[Node]:
+    return [a for a in v.args if isinstance(a, Node)]
 
 
 def _points(v: Node) -> list[Node]:
     """Return where an operation has a kink, or derivatives that are not finite."""
-    args = [a for a in v.args if isinstance(a, Node)]
+    args = _nodes(v)
     if not args:
         return []
     x, zero, one = args[-1], v.graph.node_of(0.0), v.graph.node_of(1.0)
@@ -126,7 +128,7 @@ def _equal(a: Node, b: Node) -> Node:
 
 
 def is_positive(x: Node) -> bool:
-    """Return whether a node is known to be positive, and not by so little that it may round to 0."""
+    """Return whether a node is known to be positive, and not so small that it may round to 0."""
     if x.op == "add":
         a, b = x.args
         return (is_positive(a) and _is_not_negative(b)) or (is_positive(b) and _is_not_negative(a))

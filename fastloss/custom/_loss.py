@@ -228,13 +228,19 @@ def loss(
 
     Notes
     -----
-    The derivative is that of the branch taken: at ``p == y``, that of ``b`` in ``a if p > y else
-    b``. `min` and `max` take the first of equal numbers, as Python's do; `np.clip` at its bounds
-    takes x. The derivative of ``abs(x)`` at 0 is 0, of `floor`, `ceil`, `trunc` and `sign` 0
-    everywhere.
+    At a kink, a derivative is its limit from both sides if they agree: the curvature of
+    ``(abs(p - y) / 3) ** 2`` is 2/9 at ``p == y`` too, and that of ``abs(p - y) ** 1.5`` is inf. If
+    they do not agree, the derivative is the one of the branch taken: at ``p == y``, of ``b`` in
+    ``a if p > y else b``. `min` and `max` take the first of equal numbers, as Python's do;
+    `np.clip` at its bounds takes x. The derivative of ``abs(x)`` at 0 is the mean of both sides, 0,
+    and so with roots and all that is made of them. `floor`, `ceil`, `trunc` and `sign` have
+    derivatives of 0 everywhere. An element where this is looked at takes some microseconds.
 
-    Nothing raises: ``log(-1)`` is nan and ``1 / 0`` inf, as in NumPy. A NaN in y, p or weights
-    comes out as NaN. Both sides of a condition are computed.
+    Nothing raises: ``log(-1)`` is nan and ``1 / 0`` inf, as in NumPy. A NaN in y or p comes out as
+    NaN where the formula lets it: ``0.0 if y != y else (p - y) ** 2`` skips missing targets, and
+    ``max(0, p - y)`` is 0 for them, as in Python; `np.maximum` keeps NaN. Where it makes the value
+    NaN, derivatives are NaN too. A NaN in weights always comes out. Both sides of a condition are
+    computed.
 
     Exponentials, logarithms, `tanh` and `logaddexp` are vectorised, with errors of 2 ULP at most;
     other functions, powers that are no whole numbers or roots among them, are calls of the C
@@ -244,8 +250,8 @@ def loss(
     in float64 and rounded. `math.hypot` and `numpy.logaddexp` neither overflow nor lose their
     curvature far out: ``delta * (math.hypot(delta, p - y) - delta)`` is the Pseudo-Huber loss.
 
-    Compiling takes a second or two; the machine code is kept in $FASTLOSS_CACHE_DIR, or the
-    user's folder of caches, if it can be written.
+    Compiling takes some seconds; the machine code is kept in $FASTLOSS_CACHE_DIR, or the
+    user's folder of caches, if it can be written, and nobody else can write there.
 
     Examples
     --------

@@ -54,6 +54,20 @@ class Unset:
     """A name that has a value in one branch only."""
 
 
+@dataclass(frozen=True)
+class Returned:
+    """What statements return, when they do, and the statement that decides it."""
+
+    when: Node
+    value: Value
+    branch: ast.stmt
+
+    @property
+    def always(self) -> bool:
+        """Whether they always return."""
+        return self.when.op == "truth" and bool(self.when.args[0])
+
+
 class Reader:
     """Reads one function; those that it calls have readers of their own.
 
@@ -100,27 +114,37 @@ class Reader:
         if isinstance(body, ast.expr):
             return self.value(body, names)
         result = self.run(body, names)
-        return self.refuse("it may end without a return") if result is None else result
+        if result is None or not result.always:
+            self.refuse("it may end without a return", result.branch if result else None)
+        return result.value
 
     # ---- statements
 
-    def run(self, statements: Sequence[ast.stmt], names: Names) -> Value | None:
-        """Return what is returned, None if nothing is; names are changed."""
-        for i, statement in enumerate(statements):
+    def run(self, statements: Sequence[ast.stmt], names: Names) -> Returned | None:
+        """Return what is returned and when, None if nothing ever is; names are changed.
+
+        Each statement is read once: after a branch that may have returned, names have the values
+        for when it has not.
+        """
+        found: Returned | None = None
+        for statement in statements:
             self.graph.place = self.source.place(statement)
             match statement:
                 case ast.Return(value=None):
                     self.refuse("it returns nothing", statement)
                 case ast.Return(value=ast.expr() as value):
-                    return self.value(value, names)
+                    last = Returned(self.graph.node_of(True), self.value(value, names), statement)
+                    return self._then(found, last)
                 case ast.If():
                     condition = self.truth(statement.test, names)
                     if condition.op == "truth":
                         taken = statement.body if condition.args[0] else statement.orelse
-                        return self.run([*taken, *statements[i + 1:]], names)
-                    if _returns(statement):
-                        return self._either(condition, statement, statements[i + 1:], names)
-                    self._merge(condition, statement, names)
+                        now = self.run(taken, names)
+                    else:
+                        now = self._branches(condition, statement, names)
+                    found = self._then(found, now) if now else found
+                    if now and now.always:
+                        return found
                 case ast.Assign():
                     value = self.value(statement.value, names)
                     for target in statement.targets:
@@ -141,22 +165,37 @@ class Reader:
                     pass
                 case _:
                     self.refuse(f"it has {_name(statement)}, which is not supported", statement)
-        return None
+        return found
 
-    def _either(
-        self, condition: Node, branch: ast.If, rest: Sequence[ast.stmt], names: Names
-    ) -> Value | None:
-        """Return a choice of what the branches return, with what comes after them."""
-        a, b = (self.run([*body, *rest], dict(names)) for body in (branch.body, branch.orelse))
-        if a is None or b is None:
-            self.refuse("it may end without a return", branch)
-        return self._choice(condition, a, b, branch)
+    def _then(self, first: Returned | None, second: Returned) -> Returned:
+        """Return what is returned by statements after others."""
+        if first is None:
+            return second
+        value = self._choice(first.when, first.value, second.value, first.branch)
+        return Returned(both("or", first.when, second.when), value, second.branch)
 
-    def _merge(self, condition: Node, branch: ast.If, names: Names) -> None:
-        """Give names a choice of the values that they have after either branch."""
+    def _branches(self, condition: Node, branch: ast.If, names: Names) -> Returned | None:
+        """Return what branches return; names get a choice of their values after either."""
         after = [dict(names), dict(names)]
-        for body, inside in zip((branch.body, branch.orelse), after, strict=True):
-            self.run(body, inside)
+        a, b = (self.run(body, inside) for body, inside in zip(
+            (branch.body, branch.orelse), after, strict=True))
+        if a and a.always:
+            names.update(after[1])
+        elif b and b.always:
+            names.update(after[0])
+        else:
+            self._merge(condition, after, branch, names)
+        if a is None or b is None:
+            one = a or b
+            where = condition if a else negation(condition)
+            return one and Returned(both("and", where, one.when), one.value, branch)
+        when = a.when if a.always and b.always else both(
+            "or", both("and", condition, a.when), both("and", negation(condition), b.when))
+        return Returned(when, self._choice(condition, a.value, b.value, branch), branch)
+
+    def _merge(
+        self, condition: Node, after: list[Names], branch: ast.If, names: Names
+    ) -> None:
         for name in {**after[0], **after[1]}:
             a, b = (inside.get(name, Unset()) for inside in after)
             unset = isinstance(a, Unset) or isinstance(b, Unset)
@@ -357,13 +396,6 @@ def _joined(op: ast.boolop, values: list[Node]) -> Node:
             a, b = number_of(each), number_of(result)
             result = select(truth_of(each), *((b, a) if isinstance(op, ast.And) else (a, b)))
     return result
-
-
-def _returns(branch: ast.stmt) -> bool:
-    """Return whether there is a return in a branch."""
-    if isinstance(branch, ast.Return):
-        return True
-    return isinstance(branch, ast.If) and any(map(_returns, (*branch.body, *branch.orelse)))
 
 
 def _names_set(function: Function) -> Iterator[str]:

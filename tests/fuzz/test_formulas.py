@@ -1,9 +1,9 @@
 """Drawn formulas: value, gradient and hessian beside mpmath, at kinks and next to them too.
 
 What is drawn is run as Python, from the very source that Numba gets, and a sample of it compiled.
-The expected derivatives are differences of the formula itself in mpmath's numbers, from both sides: where
-they agree, their limit; elsewhere those of the branch that is taken, and the mean of the two sides of
-abs and roots.
+The expected derivatives are differences of the formula itself in mpmath's numbers, from both sides:
+where they agree, their limit; elsewhere those of the branch that is taken, and the mean of the two
+sides of abs and roots.
 """
 
 import math
