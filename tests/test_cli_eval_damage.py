@@ -47,7 +47,7 @@ REFUSED = {
                     "conversion error to double: invalid value '0,5'; write numbers with a "
                     "decimal point and no other marks"),
     "lines.csv": (text('\n\ny_true,y_pred,x\n1,0,"a\nb"\n\n1,0,c\n\n1,spam,c\n'), 1,
-                  ", row 2: column 'y_pred': CSV conversion error to double: invalid value 'spam' ("),
+                  ", row 2: column 'y_pred': CSV conversion error to double: invalid value "),
     "words.csv": (text("y_true,y_pred\n1,0\n1,spam\n"), 1, "invalid value 'spam'"),
     "short.csv": (text("y_true,y_pred\n1,0\n1\n"), 2, ", row 1: CSV parse error: Expected 2 "
                   "columns, got 1: 1 (rows are counted from 0)"),
