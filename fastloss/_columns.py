@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+ROWS_ARE = "rows are counted from 0"
 Place = Callable[[int | None], str]  # says where a row of a batch is, or the batch
 
 

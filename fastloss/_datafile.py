@@ -141,7 +141,8 @@ class DataFile:
                 some = ", ".join(list(types)[:20]) + (", ..." if len(types) > 20 else "")
                 one = next((mark for mark in (";", "\t", ",", "|") if mark in some), None)
                 cure = (f"; columns must be separated by {self.separator!r} here, not by {one!r}"
-                        if len(types) == 1 and one else "")
+                        if len(types) == 1 and one else
+                        "; there are spaces around it" if name in map(str.strip, types) else "")
                 raise DataError(f"{self.title} has no column {name!r}; it has {some}{cure}")
             if counts[name] > 1:
                 raise DataError(f"{self.title} has {counts[name]} columns {name!r}; the name of "

@@ -24,6 +24,8 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from fastloss._columns import ROWS_ARE
+
 if TYPE_CHECKING:
     from fastloss._datafile import DataFile
 
@@ -117,7 +119,7 @@ def _open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, Callable[[], int]]]
 
 def read_csv(file: DataFile) -> Opened:
     with open_text(file.path) as text:
-        header = next(csv.reader(text, delimiter=file.separator), [])
+        header = next(filter(None, csv.reader(text, delimiter=file.separator)), [])
         has_rows = any(map(str.strip, text))
     names = file.check([(name, "text") for name in header], lambda kind: True)
     if not has_rows:  # without which Arrow knows of no columns
@@ -128,9 +130,12 @@ def read_csv(file: DataFile) -> Opened:
         "include_columns": names, "null_values": missing}
     # one thread is as fast here, and says in which row an error is
     read = pa.csv.ReadOptions(use_threads=False)
-    with _open_bytes(file.path) as (source, _), pa.csv.open_csv(
-            source, read, parse, pa.csv.ConvertOptions(**options)) as first:
-        guessed = dict(_fields(first.schema))
+    try:
+        with _open_bytes(file.path) as (source, _), pa.csv.open_csv(
+                source, read, parse, pa.csv.ConvertOptions(**options)) as first:
+            guessed = dict(_fields(first.schema))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{_text_error(file, header, error)} ({ROWS_ARE})") from error
     # the first rows do not tell integers from other numbers, so all are float64
     types: dict[str, Any] = {
         name: pa.bool_() if pa.types.is_boolean(guessed[name]) else pa.float64()
@@ -150,13 +155,22 @@ def read_csv(file: DataFile) -> Opened:
                                                  _empty_is_null(batch[name]))
                     yield batch, batch.num_rows, min(tell() / size, 1.0)
         except pa.ArrowInvalid as error:
-            reason = re.sub(r"^In CSV column #(\d+)",
-                            lambda found: f"column {header[int(found[1])]!r}", reason_of(error))
-            if re.search(r"invalid value '-?\d*,\d+'", reason):
-                reason += "; write numbers with a decimal point and no other marks"
-            raise DataError(f"{file.title}: {reason}") from error
+            raise DataError(_text_error(file, header, error)) from error
 
     return lambda: _ahead(batches()), _nowhere
+
+
+def _text_error(file: DataFile, header: list[str], error: pa.ArrowInvalid) -> str:
+    """Return what is wrong with text; Arrow counts rows from 1, the header being one."""
+    reason = reason_of(error)
+    row = re.search(r"Row #(\d+): ", reason)
+    column = re.match(r"In CSV column #(\d+): ", reason)
+    for found in filter(None, (row, column)):
+        reason = reason.replace(found[0], "")
+    if re.search(r"invalid value '-?\d*,\d+'", reason):
+        reason += "; write numbers with a decimal point and no other marks"
+    return (file.title + (f", row {int(row[1]) - 2}" if row else "") + ": "
+            + (f"column {header[int(column[1])]!r}: " if column else "") + reason)
 
 
 def _empty_is_null(found: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastloss._columns import ROWS_ARE
 from fastloss._config import show_config
 from fastloss._threads import set_num_threads
 from fastloss._version import __version__
@@ -20,7 +21,6 @@ MISSING = (
 )
 EVAL_EXTRAS = ("pyarrow", "rich")
 EVAL_MISSING = 'fastloss eval needs pyarrow and rich: pip install "fastloss[eval]"'
-ROWS = "rows are counted from 0"
 STDOUT = Path("-")  # as an object: a path "./-" is a file
 MAX_SEED = 2**32 - 1  # scikit-learn's largest random_state
 
@@ -118,7 +118,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "grow with the file. Print its value, the number of rows and the sum of their weights, "
         "overall and by group. Missing numbers are errors; missing groups are one group. Values "
         "that the loss is not meant for, as labels 1 and 2, per cent or nan, are errors, too, "
-        f"unless --no-check is given. Errors name rows: {ROWS}, without a header.",
+        f"unless --no-check is given. Errors name rows: {ROWS_ARE}, without a header.",
         epilog="examples:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
         "--by country\n  zcat scores.csv.gz | fastloss eval - --loss log --loss squared "
         "--by country --by year --json -\n",
@@ -280,7 +280,7 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
             found = eval_file.run(data, losses, check=arguments.check, progress=advance)
     except (OSError, TypeError, ValueError) as error:
         more = "; --no-check leaves out this check" if isinstance(error, DomainError) else ""
-        print(f"fastloss eval: {error} ({ROWS}{more})", file=sys.stderr)
+        print(f"fastloss eval: {error} ({ROWS_ARE}{more})", file=sys.stderr)
         return 1
     if json is STDOUT:
         return _hand_over(lambda: eval_file.write_json(found, None, data), None)

@@ -196,7 +196,11 @@ class Sums:
         if isinstance(names.y_pred, str):
             p = numbers_of(batch, names.y_pred, place)
         else:
-            p = np.column_stack([numbers_of(batch, name, place) for name in names.y_pred])
+            scores = [numbers_of(batch, name, place) for name in names.y_pred]
+            if len({each.shape for each in scores}) > 1:
+                raise ValueError(f"{place(None)}: columns {list(names.y_pred)} must have the same "
+                                 f"length, got {[len(each) for each in scores]}")
+            p = np.column_stack(scores)
         w = None if names.sample_weight is None else numbers_of(batch, names.sample_weight, place)
         if y.shape[:1] == p.shape[:1] == (0,):
             return

@@ -144,10 +144,11 @@ def test_text_of_numbers(run, folder):
 
 @pytest.mark.parametrize("text, message", [
     ("y_pred,x,y_true\n" + "0.5,,1\n" * 300_000 + "0.5,,one\n",
-     r"column 'y_true': Row #300002: .*'one'"),
+     r", row 300000: column 'y_true': CSV .*'one'"),
     ("y_true,y_pred\n1,0.5\n1,\n", "row 1: column 'y_pred' is null"),
     ("y_true,y_pred\n1,0.5\n1,NA\n", "row 1: column 'y_pred' is null"),
-    ("y_true,y_pred\n" + "1,0.5\n" * 300_000 + "1", "Row #300002: Expected 2 columns, got 1"),
+    ("y_true,y_pred\n" + "1,0.5\n" * 300_000 + "1",
+     ", row 300000: CSV parse error: Expected 2 columns, got 1"),
 ])
 def test_damaged_text(run, folder, text, message):
     (folder / "bad.csv").write_text(text)

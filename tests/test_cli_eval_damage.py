@@ -43,11 +43,16 @@ REFUSED = {
                        "y_true;y_pred; columns must be separated by ',' here, not by ';'"),
     "tabs.csv": (text("y_true\ty_pred\n1\t0\n"), 2, "must be separated by ',' here, not by '\\t'"),
     "commas.tsv": (text("y_true,y_pred\n1,0\n"), 2, "must be separated by '\\t' here, not by ','"),
-    "decimal.csv": (text('y_true,y_pred\n1,0\n1,"0,5"\n'), 1, "column 'y_pred': Row #3: CSV "
+    "decimal.csv": (text('y_true,y_pred\n1,0\n1,"0,5"\n'), 1, ", row 1: column 'y_pred': CSV "
                     "conversion error to double: invalid value '0,5'; write numbers with a "
                     "decimal point and no other marks"),
+    "lines.csv": (text('\n\ny_true,y_pred,x\n1,0,"a\nb"\n\n1,0,c\n\n1,spam,c\n'), 1,
+                  ", row 2: column 'y_pred': CSV conversion error to double: invalid value "),
     "words.csv": (text("y_true,y_pred\n1,0\n1,spam\n"), 1, "invalid value 'spam'"),
-    "short.csv": (text("y_true,y_pred\n1,0\n1\n"), 2, "Row #3: Expected 2 columns, got 1"),
+    "short.csv": (text("y_true,y_pred\n1,0\n1\n"), 2, ", row 1: CSV parse error: Expected 2 "
+                  "columns, got 1: 1 (rows are counted from 0)"),
+    "spaces.csv": (text("y_true, y_pred\n1,0\n"), 2, "has no column 'y_pred'; it has y_true,  "
+                   "y_pred; there are spaces around it"),
     "utf16.csv": (bytes_of("y_true,y_pred\n1,0\n".encode("utf-16")), 2,
                   "it is no text in UTF-8 (byte 0xff); save it as UTF-8"),
     "latin.csv": (bytes_of("y_true,y_pred,né\n1,0,a\n".encode("cp1252")), 2,

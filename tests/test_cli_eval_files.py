@@ -196,6 +196,7 @@ BY_HAND = {
     "CR": lambda: "\r".join(lines()) + "\r",
     "quoted": lambda: "\n".join(lines(quoted='"')) + "\n",
     "blank lines": lambda: "\n".join(lines()) + "\n\n\n",
+    "blank lines first": lambda: "\n\n" + "\n".join(lines()) + "\n",
     "blank lines CRLF": lambda: "\r\n".join(lines()) + "\r\n\r\n",
     "other order": lambda: "\n".join(lines(names=("weight", "team", "score", "label"))) + "\n",
 }

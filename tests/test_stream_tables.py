@@ -188,6 +188,12 @@ def test_the_column_of_a_score_that_is_outside(names, column):
         stream.evaluate(batch, fl.CrossEntropyLoss(from_logits=False), y_pred=names, check=True)
 
 
+def test_scores_of_different_lengths():
+    batch = {"y_true": [0, 1], "a": [0.5, 0.5], "b": [0.5]}
+    with pytest.raises(ValueError, match=r"^the table: columns \['a', 'b'\] must have .*\[2, 1\]$"):
+        stream.evaluate(batch, fl.CrossEntropyLoss(), y_pred=["a", "b"])
+
+
 def test_rows_that_are_ignored_may_hold_anything():
     batch = {"y_true": [0, -1, 1], "y_pred": np.array([[0.0, 1], [np.nan, np.inf], [2, 0]]),
              "w": [1, -1, 1]}

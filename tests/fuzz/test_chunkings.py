@@ -1,7 +1,9 @@
 """Drawn data in drawn batches: `fastloss.stream.evaluate` gives the loss of all of it at once."""
 
 import datetime
+import importlib.util
 import math
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -98,24 +100,30 @@ def edges(rng, n):
     return [0, *(np.repeat(cuts, 2) if kind == 3 else cuts).tolist(), n]
 
 
+@cache
+def installed(library):
+    return importlib.util.find_spec(library) is not None
+
+
 def batch_of(kind, columns):
     """Return columns as a batch; None where a format has none for them."""
     if kind == "dict":
         return columns
     if kind == "lists":     # without the types of columns
         return columns | {name: each.tolist() for name, each in columns.items() if name in "gh"}
-    if any(each.ndim > 1 for each in columns.values()):
+    if any(each.ndim > 1 for each in columns.values()) or not installed(
+            {"pandas": "pandas", "polars": "polars", "structured": "numpy"}.get(kind, "pyarrow")):
         return None
     if kind == "structured":
         return np.rec.fromarrays(list(columns.values()), names=list(columns))
     native = {name: each.astype(each.dtype.newbyteorder("=")) for name, each in columns.items()}
     if kind == "pandas":
-        return pytest.importorskip("pandas").DataFrame(native)
+        return importlib.import_module("pandas").DataFrame(native)
     if kind == "polars":
         if any(each.dtype in (np.dtype("f2"), np.dtype(object)) for each in native.values()):
             return None
-        return pytest.importorskip("polars").DataFrame(native)
-    arrow = pytest.importorskip("pyarrow")
+        return importlib.import_module("polars").DataFrame(native)
+    arrow = importlib.import_module("pyarrow")
     table = arrow.table({name: arrow.array(each.tolist() if each.dtype == object else each)
                          for name, each in native.items()})
     return table if kind == "Table" else table.combine_chunks().to_batches()[0] if len(
