@@ -65,9 +65,9 @@ def of_kink(
 ) -> Array:
     """Return half the jump of the slope at the target over the distance from it; see `reach`."""
     with np.errstate(all="ignore"):
-        bound = half_jump / reach(y, p, w, least, sharp)
+        bound: Array = half_jump / reach(y, p, w, least, sharp)
         bound = bound if w is None else bound * w
-    return np.minimum(bound, MOST)
+        return np.minimum(bound, MOST, out=bound)
 
 
 def mirrored(slope: Callable[[Any, Any], Array], y: Array, p: Array, w: Any) -> Array:
@@ -78,6 +78,6 @@ def mirrored(slope: Callable[[Any, Any], Array], y: Array, p: Array, w: Any) -> 
     """
     far = reach(y, p, w)
     with np.errstate(all="ignore"):
-        bound = (slope(y, y + far) - slope(y, y - far)) / (2 * far)
+        bound: Array = (slope(y, y + far) - slope(y, y - far)) / (2 * far)
         bound = bound if w is None else bound * w
-    return np.minimum(bound, MOST)
+        return np.minimum(bound, MOST, out=bound)

@@ -163,9 +163,8 @@ class Parametrised:
         """Return the name without parameters."""
         return snake_case(self._title)
 
-    @property
-    def __name__(self) -> str:
-        """The name as of a function, with the parameters that differ from their defaults.
+    def _name(self) -> str:
+        """Return the name as of a function, with the parameters that differ from their defaults.
 
         As "pinball_loss(quantile=0.9)"; without blanks, as logs are split at them.
         """
@@ -173,6 +172,11 @@ class Parametrised:
         shown = [f"{name}={value!r}" for name, value in self._parameters().items()
                  if not (name in defaults and value == defaults[name])]
         return (self._word() + (f"({','.join(shown)})" if shown else "")).replace(" ", "")
+
+    if TYPE_CHECKING:
+        __name__: str   # of an object: a class has its own by its type
+    else:
+        __name__ = property(_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), **self._parameters()), ()

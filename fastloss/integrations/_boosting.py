@@ -300,7 +300,8 @@ class Objective(Adapter):
         if self.hessian not in ("auto", "exact"):
             per_class /= 2.0 if self.hessian == "xgboost" else p.shape[1] / (p.shape[1] - 1)
         shares = (per_class - grad.sum(axis=0)) / (per_class * p.shape[1])
-        return np.log(np.maximum(shares, 1e-15))
+        best: Array = np.log(np.maximum(shares, 1e-15))
+        return best
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
 from fastloss._base import Loss
 from fastloss.embedding._common import LabelLoss
@@ -83,8 +84,17 @@ def _no_second_derivative(ctx: Any, *outer: torch.Tensor) -> None:
                        "a loss was differentiated (double backward)")
 
 
+def _no_forward_mode(ctx: Any, *tangents: Any) -> None:
+    # the loss is NumPy to torch: without this a tangent would be dropped, silently
+    raise RuntimeError("fastloss.integrations.torch has no derivatives in forward mode (torch.func "
+                       "jvp, jacfwd, linearize, hessian): use torch.func.grad, vjp or jacrev for "
+                       "first ones, and grad_and_hess of the loss for the second ones of elements")
+
+
 class _Spread(torch.autograd.Function):
     """`_spread` of a gradient `by` some tensor, through which a second derivative would go."""
+
+    generate_vmap_rule = True       # operations of torch alone
 
     @staticmethod
     def forward(outer: torch.Tensor, stored: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
@@ -95,6 +105,7 @@ class _Spread(torch.autograd.Function):
         pass
 
     backward = staticmethod(_no_second_derivative)
+    jvp = staticmethod(_no_forward_mode)
 
 
 def _derived(
@@ -102,6 +113,19 @@ def _derived(
 ) -> list[torch.Tensor]:
     """Return what the gradients are by, in their order."""
     return [*rows[:n_grads], *scalars]
+
+
+def has_tangent(tensor: torch.Tensor) -> bool:
+    """Whether a derivative in forward mode goes through a tensor."""
+    return unpack_dual(tensor).tangent is not None
+
+
+def transformed(rows: Sequence[torch.Tensor]) -> bool:
+    """Whether a transformation of torch.func needs to know of the loss, or rows have tangents."""
+    functions = torch._C._functorch
+    return any(map(has_tangent, rows)) or (torch._C._are_functorch_transforms_active() and any(
+        level.key() != functions.TransformType.Functionalize
+        for level in functions.get_interpreter_stack() or ()))
 
 
 class Eager(torch.autograd.Function):
@@ -133,6 +157,23 @@ class Eager(torch.autograd.Function):
         else:
             slopes = [_spread(outer, stored) for stored, _ in pairs]
         return (*(None,) * 5, *slopes[:n], *(None,) * (ctx.n_rows - n), *slopes[n:])
+
+    jvp = staticmethod(_no_forward_mode)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], loss: Any, others: list[torch.Tensor],
+        names: tuple[str, ...], n_rows: int, n_grads: int, *tensors: torch.Tensor,
+    ) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
+        """One call for each element of the batch."""
+        def at(k: int, values: Sequence[torch.Tensor], dims: Sequence[int | None]) -> list[Any]:
+            return [value if dim is None else value.select(dim, k)
+                    for value, dim in zip(values, dims, strict=True)]
+
+        parts = [Eager.apply(loss, at(k, others, in_dims[1]), names, n_rows, n_grads,
+                             *at(k, tensors, in_dims[5:])) for k in range(info.batch_size)]
+        stacked = tuple(torch.stack(outputs) for outputs in zip(*parts, strict=True))
+        return stacked, (0,) * len(stacked)
 
 
 # ---- the same as operators that torch.compile knows -------------------------------------

@@ -106,8 +106,9 @@ def hist_gradient_boosting_loss(loss: Any) -> Any:
     Where a loss has no curvature far from the target (from `AbsoluteLoss` to `LogCoshLoss` above)
     second derivatives are replaced by 1, and leaves then get the constant that is best for their
     samples: for `AbsoluteLoss` and `PinballLoss` the quantile that scikit-learn takes, so that
-    models are those of its own "absolute_error" and "quantile". Those of the focal loss, which is not convex, are taken without their sign; its
-    ``predict_proba`` is the inverse logit of the scores, which are not calibrated.
+    models are those of its own "absolute_error" and "quantile". Second derivatives of the focal
+    loss, which is not convex, are taken without their sign; its ``predict_proba`` is the inverse
+    logit of the scores, which are not calibrated.
 
     Examples
     --------

@@ -108,7 +108,7 @@ def _run(
 ) -> torch.Tensor:
     rows, others = _given(inputs[0]), _given(inputs[1])
     for name, other in inputs[1]:
-        if other is not None and other.requires_grad:
+        if other is not None and (other.requires_grad or autograd.has_tangent(other)):
             raise ValueError(f"{name} requires a gradient, which the loss does not have; pass "
                              f"{name}.detach()")
     n_grads = 0
@@ -123,7 +123,7 @@ def _run(
         key = autograd.register(loss) if key is None else key
         value = autograd.value_and_grad_op(
             key, rows, others, scalars, " ".join(names), n_grads)[0]
-    elif n_grads:
+    elif n_grads or autograd.transformed(rows):
         value = autograd.Eager.apply(loss, others, names, len(rows), n_grads, *rows, *scalars)[0]
     else:
         value = autograd.compute(loss, rows, others, scalars, names, 0)[0]
@@ -194,14 +194,16 @@ class Criterion(torch.nn.Module):
         If the loss has no derivative by a name in `learn`; in a call, if a target, label or weight
         requires a gradient, or as the loss itself does.
     RuntimeError
-        On differentiating twice.
+        On differentiating twice, or in forward mode.
     ImportError
         On import of this module, if PyTorch is not installed.
 
     Notes
     -----
-    In eager mode an `autograd.Function`, also under `torch.func.grad`; under `torch.compile`, with
-    ``fullgraph=True`` too, an operator of its own, around which nothing is fused.
+    In eager mode an `autograd.Function`; under `torch.compile`, with ``fullgraph=True`` too, an
+    operator of its own, around which nothing is fused. Of `torch.func`, ``grad``, ``vjp``,
+    ``jacrev`` and ``vmap`` (a call for each element) work; ``jvp``, ``jacfwd``, ``linearize`` and
+    ``hessian`` raise: second derivatives of elements are `grad_and_hess` of the loss.
 
     Examples
     --------
