@@ -5,11 +5,10 @@ Part of `_kernels.pyx`.
 
 
 cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
-    """The class of a label; 0 for one that is ignored, or that another thread has made none.
-
-    Labels are checked before, but that was another copy of them.
-    """
-    return <Py_ssize_t>label if (label >= 0) & (label < <double>job.classes) else 0
+    """The class of a label, which is one as long as no other thread has changed it since."""
+    cdef double last = job.classes - 1
+    label = label if label > 0 else 0
+    return <Py_ssize_t>(label if label < last else last)
 
 
 cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
@@ -23,7 +22,6 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef real weight_block[LANES]
     cdef const double *labels
     cdef const real *w
-    cdef double label
     cdef Py_ssize_t k
     rows.any_ignored = False
     for k in range(LANES):
@@ -40,14 +38,14 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
         return
     labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
     for k in range(n):
-        label = labels[k]
-        rows.label[k] = class_of(job, label)
-        rows.ignored[k] = label == job.ignored
-        rows.any_ignored |= rows.ignored[k]
-    if rows.any_ignored:
+        rows.label[k] = class_of(job, labels[k])
+    if job.ignored == job.ignored:
         for k in range(n):
-            rows.label[k] = 0 if rows.ignored[k] else rows.label[k]
-            rows.weight[k] = 0 if rows.ignored[k] else rows.weight[k]
+            rows.ignored[k] = labels[k] == job.ignored
+            if rows.ignored[k]:
+                rows.any_ignored = True
+                rows.label[k] = 0
+                rows.weight[k] = 0
     if job.class_weights != NULL and not job.dense:
         for k in range(n):
             rows.share[k] = job.class_weights[rows.label[k]]

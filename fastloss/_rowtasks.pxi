@@ -126,13 +126,9 @@ cdef inline void derive_row(const RowJob *job, Py_ssize_t k, real *e, const real
 
 # ---- groups, tasks, threads --------------------------------------------------------------
 
-# What a thread needs beside the rows themselves. Doubles stand for numbers of either type.
+# What a thread needs beside the rows themselves and is too large for a small stack. Doubles
+# stand for numbers of either type.
 cdef struct RowStage:
-    Group groups[TILES]
-    double top[TILES * LANES]
-    double label_slope[TILES * LANES]
-    double factors[TILES * N_FACTORS * LANES]
-    void *spot[TILES * LANES]               # of the derivative by the score of the label
     double panel[PANEL * LANES]
     double parts[2 * LANES * PART]
 
@@ -155,11 +151,11 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
                             char *scratch, Sums *sums) noexcept nogil:
     """Rows that are worked on together: pass by pass, so that passes of short rows overlap."""
     cdef RowStage *stage = <RowStage *>(scratch + 5 * row_space(job))
-    cdef Group *groups = stage.groups
-    cdef real *top = <real *>stage.top
-    cdef real *label_slope = <real *>stage.label_slope
-    cdef real **spot = <real **>stage.spot
-    cdef real *factors = <real *>stage.factors
+    cdef Group groups[TILES]
+    cdef real top[TILES * LANES]
+    cdef real label_slope[TILES * LANES]
+    cdef real *spot[TILES * LANES]          # of the derivative by the score of the label
+    cdef real factors[TILES * N_FACTORS * LANES]
     cdef real *panel = <real *>stage.panel
     cdef const Job *at = &job.vectors
     cdef bint turned = job.classes <= TURNED

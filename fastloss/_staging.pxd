@@ -124,27 +124,22 @@ cdef inline void convert_bool(Py_ssize_t n, const void *src, real *dst) noexcept
 
 
 cdef inline void convert_half(Py_ssize_t n, const void *src, real *dst) noexcept nogil:
-    # Moved to a float's places and biased, a half is its own value, but for two kinds: what has
-    # the largest exponent is inf or NaN and gets the float's largest; a denormal half, biased by
-    # one more, is 2**-14 above its value. No number here is a denormal float, which some modes
-    # of the processor take for 0.
+    # Exponent and fraction of a half, read as a float's, are 2**-112 of its value, also for
+    # denormals; what has the largest exponent is inf or NaN and gets the float's largest. As
+    # every thread computes in the default mode, a denormal float is not taken for 0 here.
     cdef Py_ssize_t i
     cdef const uint16_t *a = <const uint16_t *>src
-    cdef uint32_t magnitude, pattern
-    cdef float v, tiny
-    cdef float above = 1 / <float>(1 << 14)
+    cdef uint32_t pattern
+    cdef float v
+    cdef float rescale = <float>(<double>(1 << 30) * (1 << 30) * (1 << 30) * (1 << 22))
     for i in range(n):
-        magnitude = (<uint32_t>a[i] & 0x7FFF) << 13
-        pattern = magnitude + (<uint32_t>113 << 23)
-        memcpy(&tiny, &pattern, 4)
-        tiny = tiny - above
-        memcpy(&pattern, &tiny, 4)
-        magnitude = (pattern if magnitude < <uint32_t>1 << 23
-                     else (magnitude + (<uint32_t>112 << 23))
-                     | (<uint32_t>0x7F800000 if magnitude >= <uint32_t>31 << 23
-                        else <uint32_t>0))
-        magnitude |= (<uint32_t>a[i] & 0x8000) << 16
-        memcpy(&v, &magnitude, 4)
+        pattern = (<uint32_t>a[i] & 0x7FFF) << 13
+        memcpy(&v, &pattern, 4)
+        v = v * rescale
+        memcpy(&pattern, &v, 4)
+        pattern |= <uint32_t>0x7F800000 if (a[i] & 0x7C00) == 0x7C00 else <uint32_t>0
+        pattern |= (<uint32_t>a[i] & 0x8000) << 16
+        memcpy(&v, &pattern, 4)
         dst[i] = v
 
 
