@@ -130,6 +130,11 @@ cdef inline int order(Twice x, Twice z, bint scaled) noexcept nogil:
 # ---- how far rounded squares of distances may be off ---------------------------------------
 
 
+cdef inline double unit_of(real tag) noexcept nogil:
+    """A bound for the roundings of a type, relative to what is rounded."""
+    return 1.2e-7 if real is float else 2.3e-16
+
+
 cdef inline double slack_of(double tolerance, double unit, double base, double largest,
                             double v) noexcept nogil:
     """What the square of a distance of a row is off by at most, of itself and from products.
