@@ -139,7 +139,7 @@ def contrastive(loss, x, y, z=None, y_z=None):
 
 def gradients(slope, x, z, scaled):
     """Return gradients by both sides of derivatives by squares of distances, and their terms."""
-    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.asarray(slope)
+    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.reshape(slope, (len(x), len(z)))
     norms = [np.linalg.norm(rows, axis=1, keepdims=True) if scaled else np.ones((len(rows), 1))
              for rows in (x, z)]
     u, v = (np.where(norm == 0, 0.0, rows / np.where(norm == 0, 1, norm))
