@@ -108,108 +108,92 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
         job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
 
 
-cdef inline void keep_larger(double *largest, double *which, double *second, double v,
-                             double index, double next) noexcept nogil:
-    """Of two largest and second largest numbers these; of equals, the lower index."""
-    second[0] = max(second[0], next, min(largest[0], v))
-    if v > largest[0] or (v == largest[0] and index < which[0]):
-        largest[0] = v
+cdef inline real gate(const BatchJob *job, const BatchSide *side, int kind, Py_ssize_t row,
+                      Py_ssize_t end, real tag) noexcept nogil:
+    """What is not larger neither replaces a row's largest number nor may be as large.
+
+    Rows of numbers below `end` are still to come, in order: of equals, the lower stays.
+    """
+    cdef double best = side.sums[kind][row]
+    cdef double slack
+    cdef real below = -INFINITY
+    if best == -INFINITY:
+        return below
+    slack = 3 * slack_of(job.tolerance, unit_of[real](0), (<const real *>side.base)[row],
+                         job.largest, best if kind else -best)
+    if slack > 0:
+        return <real>(best - slack)
+    return <real>best if side.sums[kind + 2][row] < end else next_after(<real>best, below)
+
+
+cdef inline void keep_larger(const BatchSide *side, int kind, Py_ssize_t row, double v,
+                             double index) noexcept nogil:
+    """The largest numbers of a row, their indices, and the second largest; of equals, the lower."""
+    cdef double *best = side.sums[kind] + row
+    cdef double *which = side.sums[kind + 2] + row
+    cdef double *second = side.sums[kind + 4] + row
+    if v > best[0] or (v == best[0] and index < which[0]):
+        second[0] = best[0]
+        best[0] = v
         which[0] = index
+    elif v > second[0]:
+        second[0] = v
 
 
 cdef void find_extremes(const void *parameters, const BatchJob *job, const Place *at,
                         real *tile, real *columns, Meeting meeting,
-                        Shifts shifts) noexcept nogil:
+                        CommonTag shifts) noexcept nogil:
     """The largest -v of pairs of different classes and v of the same, and which rows they are of.
 
-    Indices are counted from the blocks' first rows. With `EachTag` the second largest too, which
-    may be as large: what is not larger than the largest so far, or that when it is no longer.
+    Hardly any pair comes up to those found already: they are looked for all at once, and kept one
+    by one.
     """
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l
+    cdef int kind
     cdef real none = -INFINITY
-    cdef real zero = 0
-    cdef real one = 1
-    cdef real different, same_class, index_j, more, v, less
-    cdef real *column
-    cdef real *row_of
-    cdef real *second
+    cdef real never = INFINITY
+    cdef real different, same_class, near_j, far_j, v
     cdef const int *label = job.a.label + at.i
-    cdef bint same
-    cdef int label_j, own_lane, any_same
-    cdef real largest[2][MOST]
-    cdef real which[2][MOST]
-    cdef real next[2][MOST]
-    cdef real index[MOST]
+    cdef bint same, both = Meeting is OtherTag and job.columns
+    cdef int label_j, own_lane, found
+    cdef real near[MOST]
+    cdef real far[MOST]
     for l in range(size):
-        for j in range(2):
-            largest[j][l] = none
-            next[j][l] = none
-            which[j][l] = 0
-        index[l] = <real>(at.i - at.first + l)
+        near[l] = never
+        far[l] = never
+    for l in range(at.lanes):
+        near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
+        far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
         own_lane = <int>(at.j + j - at.i)
-        index_j = <real>j
-        column = columns + j * size
-        row_of = column + 2 * at.n * size
-        second = row_of + 2 * at.n * size
+        near_j = columns[j]
+        far_j = columns[at.n + j]
+        found = 0
         for l in range(size):      # vectorised
             same = label[l] == label_j
             different = none if same else -tile[j * size + l]
-            # "+ zero" as above, and numbers by choice in arithmetic
-            if Shifts is EachTag:
-                less = different if different < largest[0][l] else largest[0][l]
-                v = less if less > next[0][l] else next[0][l]
-                next[0][l] = v + zero
-                less = different if different < column[l] else column[l]
-                v = less if less > second[l] else second[l]
-                second[l] = v + zero
-            v = different if different > largest[0][l] else largest[0][l]
-            v += zero
-            more = one if v > largest[0][l] else zero
-            largest[0][l] = v
-            which[0][l] += more * (index_j - which[0][l])
-            v = different if different > column[l] else column[l]
-            v += zero
-            more = one if v > column[l] else zero
-            column[l] = v
-            row_of[l] += more * (index[l] - row_of[l])
-        column += at.n * size
-        row_of += at.n * size
-        second += at.n * size
-        any_same = 0
-        for l in range(size):      # vectorised
-            any_same |= label[l] == label_j
-        if not any_same:
-            continue
-        for l in range(size):      # vectorised
-            same = label[l] == label_j
             same_class = tile[j * size + l] if same else none
             if Meeting is OwnTag:
                 same_class = none if <int>l == own_lane else same_class
-            if Shifts is EachTag:
-                less = same_class if same_class < largest[1][l] else largest[1][l]
-                v = less if less > next[1][l] else next[1][l]
-                next[1][l] = v + zero
-                less = same_class if same_class < column[l] else column[l]
-                v = less if less > second[l] else second[l]
-                second[l] = v + zero
-            v = same_class if same_class > largest[1][l] else largest[1][l]
-            v += zero
-            more = one if v > largest[1][l] else zero
-            largest[1][l] = v
-            which[1][l] += more * (index_j - which[1][l])
-            v = same_class if same_class > column[l] else column[l]
-            v += zero
-            more = one if v > column[l] else zero
-            column[l] = v
-            row_of[l] += more * (index[l] - row_of[l])
-    for l in range(at.lanes):
-        for j in range(2):
-            keep_larger(&job.a.sums[j][at.i + l], &job.a.sums[j + 2][at.i + l],
-                        &job.a.sums[j + 4][at.i + l], largest[j][l], at.j + which[j][l],
-                        next[j][l])
+            found |= ((different > near[l]) | (different > near_j) | (same_class > far[l])
+                      | (same_class > far_j))
+        if not found:
+            continue
+        for l in range(at.lanes):
+            if at.i + l == at.j + j and Meeting is OwnTag:
+                continue
+            kind = label[l] == label_j
+            v = tile[j * size + l] if kind else -tile[j * size + l]
+            if v > (far[l] if kind else near[l]):
+                keep_larger(&job.a, kind, at.i + l, v, at.j + j)
+                near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
+                far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
+            if both and v > (columns[at.n + j] if kind else columns[j]):
+                keep_larger(&job.b, kind, at.j + j, v, at.i + l)
+                columns[kind * at.n + j] = gate[real](job, &job.b, kind, at.j + j,
+                                                      at.first + SIDE, 0)
 
 
 cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
@@ -461,7 +445,7 @@ cdef inline real near_square(const BatchSide *a, Py_ssize_t i, const BatchSide *
     """The square of the distance of two rows that are near for their size, from differences."""
     cdef const real *x = <const real *>a.x + i * width
     cdef const real *z = <const real *>b.x + j * width
-    cdef double unit = 1.2e-7 if real is float else 2.3e-16
+    cdef double unit = unit_of[real](0)
     cdef double exact = 0
     cdef real difference
     cdef Py_ssize_t k
@@ -509,7 +493,7 @@ cdef void settle_critical(const BatchJob *job, const Place *at, int which,
     cdef Py_ssize_t j, l
     cdef real critical = <real>job.critical[which]
     cdef real base
-    cdef double unit = 1.2e-7 if real is float else 2.3e-16
+    cdef double unit = unit_of[real](0)
     cdef int found = 0
     cdef real slack[MOST]
     for l in range(size):
@@ -621,20 +605,22 @@ cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
 
 
 cdef inline Py_ssize_t column_kinds(const BatchJob *job) noexcept nogil:
-    if job.step == EXTREMES:
-        return 6
     return 1 if job.step == WEIGH else 3 if job.step == SUM else 2
 
 
-cdef inline void clear_columns(const BatchJob *job, Py_ssize_t n, real *columns) noexcept nogil:
+cdef inline void clear_columns(const BatchJob *job, const Place *at, real *columns) noexcept nogil:
     cdef Py_ssize_t k
-    cdef Py_ssize_t size = n * panel_size[real](0)
-    memset(columns, 0, column_kinds(job) * size * sizeof(real))
-    if job.step == LARGEST or job.step == EXTREMES:
-        for k in range(2 * size):
-            columns[k] = -INFINITY
+    cdef Py_ssize_t size = at.n * panel_size[real](0)
     if job.step == EXTREMES:
-        for k in range(4 * size, 6 * size):
+        for k in range(at.n):
+            columns[k] = columns[at.n + k] = INFINITY
+            if not at.own and job.columns:
+                columns[k] = gate[real](job, &job.b, 0, at.j + k, at.first + SIDE, 0)
+                columns[at.n + k] = gate[real](job, &job.b, 1, at.j + k, at.first + SIDE, 0)
+        return
+    memset(columns, 0, column_kinds(job) * size * sizeof(real))
+    if job.step == LARGEST:
+        for k in range(2 * size):
             columns[k] = -INFINITY
 
 
@@ -645,18 +631,6 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
     cdef Py_ssize_t j, l, k
     cdef double total
     cdef double *sums
-    cdef const real *row_of = columns + 2 * at.n * size
-    cdef const real *second = row_of + 2 * at.n * size
-    if job.step == EXTREMES:
-        for k in range(2):
-            for j in range(at.j, at.j + at.n):
-                for l in range(lanes):
-                    keep_larger(&job.b.sums[k][j], &job.b.sums[k + 2][j], &job.b.sums[k + 4][j],
-                                columns[l], at.first + row_of[l], second[l])
-                columns += size
-                row_of += size
-                second += size
-        return
     for k in range(column_kinds(job)):
         sums = job.b.sums[0 if job.step == LIFT else k]
         if job.step == WEIGH or (job.step == LIFT and k == 0):
@@ -697,19 +671,19 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
     at.j = other * SIDE
     at.n = min(<Py_ssize_t>SIDE, job.b.n - at.j)
     room = (at.n + ROWS - 1) // ROWS * ROWS
-    tiles = columns + 6 * SIDE * size
+    tiles = columns + 3 * SIDE * size
     near = <Near *>(tiles + TILED * SIDE)
-    clear_columns[real](job, at.n, columns)
+    clear_columns[real](job, &at, columns)
     at.i = at.first
     while at.i < stop:
         panels = min(<Py_ssize_t>TILED // size, (stop - at.i + size - 1) // size)
         for panel in range(panels):
             tile = tiles + panel * room * size
             at.lanes = min(size, stop - at.i)
-            if both and at.lanes < size:
+            if both and at.lanes < size and job.step != EXTREMES:
                 # the lanes of no row hold what must not be added
                 fold_columns[real](job, &at, columns, size)
-                clear_columns[real](job, at.n, columns)
+                clear_columns[real](job, &at, columns)
             if real is float:
                 fl_turnf(job.dim, <const float *>job.a.x + at.i * width, width, turned)
                 count = make_tile[float](job, &at, turned, tile, near)
@@ -739,7 +713,7 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
             else:
                 fl_add_columns(panels, at.n, width, <const double *>job.a.x + k, width, tiles,
                                <double *>job.b.g + at.j * width)
-    if both and (weigh or job.step < WEIGH or job.step == EXTREMES):
+    if both and (weigh or job.step < WEIGH):
         fold_columns[real](job, &at, columns, at.lanes)
 
 
@@ -834,14 +808,10 @@ def bind_extremes():
     """The step of a loss of each row's closest and farthest, as bytes of a BatchLoss."""
     cdef BatchLoss loss
     memset(&loss, 0, sizeof(BatchLoss))
-    loss.step32[EXTREMES][0] = <Step32>find_extremes[float, OtherTag, CommonTag]
-    loss.step32[EXTREMES][1] = <Step32>find_extremes[float, OtherTag, EachTag]
-    loss.step32[EXTREMES][2] = <Step32>find_extremes[float, OwnTag, CommonTag]
-    loss.step32[EXTREMES][3] = <Step32>find_extremes[float, OwnTag, EachTag]
-    loss.step64[EXTREMES][0] = <Step64>find_extremes[double, OtherTag, CommonTag]
-    loss.step64[EXTREMES][1] = <Step64>find_extremes[double, OtherTag, EachTag]
-    loss.step64[EXTREMES][2] = <Step64>find_extremes[double, OwnTag, CommonTag]
-    loss.step64[EXTREMES][3] = <Step64>find_extremes[double, OwnTag, EachTag]
+    loss.step32[EXTREMES][0] = <Step32>find_extremes[float, OtherTag]
+    loss.step32[EXTREMES][2] = <Step32>find_extremes[float, OwnTag]
+    loss.step64[EXTREMES][0] = <Step64>find_extremes[double, OtherTag]
+    loss.step64[EXTREMES][2] = <Step64>find_extremes[double, OwnTag]
     return (<char *>&loss)[:sizeof(BatchLoss)]
 
 

@@ -39,7 +39,7 @@ cdef enum:
     KEPT = 1 << 22     # bytes of rows of weights
     ALIGNED = 64       # bytes: whole cache lines, and the widest vector
     COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
-    CANDIDATES = 16    # rows of a side whose components may be the center's
+    CANDIDATES = 8     # rows of a side whose components may be the center's
 
 
 cdef double total_of(const double *x, Py_ssize_t n) noexcept:
@@ -304,8 +304,7 @@ cdef class Pairs:
         job.symmetric = self.symmetric
         job.columns = columns or self.symmetric
         job.distance = self.distance
-        # where squares may be off, the runners-up among extremes are wanted
-        job.each = each or (job.step == EXTREMES and self.tolerance > 0)
+        job.each = each
         job.cosine = self.cosine
         job.tolerance = self.tolerance
         job.largest = self.largest
@@ -324,7 +323,7 @@ cdef class Pairs:
         job.cost = numbers(costs)
         job.counted = job.cost + blocks
         job.loss = <const BatchLoss *><const char *>loss
-        job.scratch_size = (size * (MOST * self.dim + 6 * SIDE * MOST + TILED * SIDE)
+        job.scratch_size = (size * (MOST * self.dim + 3 * SIDE * MOST + TILED * SIDE)
                             + MOST * SIDE * sizeof(Near))
         job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
         block = <char *>malloc(job.scratch_size * job.n_threads + columns_size + ALIGNED)

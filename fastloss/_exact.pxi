@@ -18,6 +18,8 @@ cdef struct Twice:
 
 # What two numbers of twice the precision may differ by and be equal, relative to their size.
 cdef double EQUAL = 1e-27
+# Squares of distances of unit rows that are but what was rounded: of rows of one direction.
+cdef double PARALLEL = 1e-30
 
 
 cdef inline real next_after(real x, real y) noexcept nogil:
@@ -97,9 +99,8 @@ cdef Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py
     square.high = d.high / length.high
     both = two_product(square.high, length.high)
     square.low = ((d.high - both.high) + (d.low - both.low - square.high * length.low)) / length.high
-    if not square.high > EQUAL:
-        return Twice(0 * square.high, 0)
-    return normal(2 * square.high, 2 * square.low)
+    square = normal(2 * square.high, 2 * square.low)
+    return square if not square.high <= PARALLEL else Twice(0, 0)
 
 
 cdef inline Twice distance_by(Twice square, double factor) noexcept nogil:
@@ -128,6 +129,11 @@ cdef inline int order(Twice x, Twice z, bint scaled) noexcept nogil:
 
 
 # ---- how far rounded squares of distances may be off ---------------------------------------
+
+
+cdef inline double unit_of(real tag) noexcept nogil:
+    """A bound for the roundings of a type, relative to what is rounded."""
+    return 1.2e-7 if real is float else 2.3e-16
 
 
 cdef inline double slack_of(double tolerance, double unit, double base, double largest,

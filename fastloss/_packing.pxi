@@ -198,15 +198,11 @@ cdef class Rows:
     cdef void closest_typed(self, const double *mean, double *found, real tag):
         cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
         cdef Py_ssize_t r, i, k, count = min(self.n, <Py_ssize_t>CANDIDATES)
-        cdef double length, power = 1, t
+        cdef double t
         for r in range(count):
-            i = r * self.n // count
-            length = 1
-            if self.normalize:
-                power = numbers(self.lift)[i]
-                length = numbers(self.norm)[i] if numbers(self.norm)[i] != 0 else 1
+            i = r * self.n // count * self.dim
             for k in range(self.dim):
-                t = x[i * self.dim + k] * power / length
+                t = x[i + k]
                 found[k] = t if fabs(t - mean[k]) < fabs(found[k] - mean[k]) else found[k]
 
     cdef double largest_base(self):

@@ -134,18 +134,20 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
     cdef real zero = 0
     cdef real one = 1
     cdef real inf = INFINITY
-    cdef real cost, slope
+    cdef real cost, slope, excess
     cdef double slope_sum = 0
     cdef Py_ssize_t i, k, j
-    cdef int any_close = 0
+    cdef real closest[LANES]
     for k in range(LANES):
         costs[k] = counts[k] = slopes[k] = 0
+        closest[k] = inf
     for i in range(n // LANES):
         for k in range(LANES):
             triplet_cost[real, Edge](positive - negatives[i * LANES + k], margin, &cost, &slope,
                                      edge)
             if Edge is HingeTag:
-                any_close |= magnitude((positive - negatives[i * LANES + k]) + margin) <= slack
+                excess = magnitude((positive - negatives[i * LANES + k]) + margin)
+                closest[k] = excess if excess < closest[k] else closest[k]
             costs[k] += cost
             slopes[k] += slope
             # a softplus is 0 by rounding only
@@ -154,7 +156,8 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
     for j in range(n // LANES * LANES, n):
         triplet_cost[real, Edge](positive - negatives[j], margin, &cost, &slope, edge)
         if Edge is HingeTag:
-            any_close |= magnitude((positive - negatives[j]) + margin) <= slack
+            excess = magnitude((positive - negatives[j]) + margin)
+            closest[0] = excess if excess < closest[0] else closest[0]
         costs[0] += cost
         slopes[0] += slope
         counts[0] += one if (slope > zero if Edge is HingeTag else negatives[j] < inf) else zero
@@ -163,7 +166,7 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
         total[0] += costs[k]
         count[0] += counts[k]
         slope_sum += slopes[k]
-    close[0] = any_close
+        close[0] |= closest[k] <= slack
     return slope_sum
 
 
@@ -226,10 +229,6 @@ cdef inline Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j,
         fine.square[j] = exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
         fine.known[j] = True
     return fine.square[j]
-
-
-cdef inline double unit_of(real tag) noexcept nogil:
-    return 1.2e-7 if real is float else 2.3e-16
 
 
 cdef inline double slack_at(const TripletJob *job, Py_ssize_t i, double v, real tag) noexcept nogil:
@@ -297,44 +296,67 @@ cdef inline bint is_close_call(const TripletJob *job, Py_ssize_t i, real tag) no
             or -job.a.sums[4][i] <= far + slack_at[real](job, i, far, 0))
 
 
-cdef inline Py_ssize_t semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
-                                 const real *negatives, const Fine *fine, real *square,
-                                 bint index) noexcept nogil:
-    """The negative of an anchor and a positive, and the square of its distance.
+# A negative: its index, or where it is searched for.
+cdef struct Choice:
+    Py_ssize_t index         # -1 if it is not known yet
+    int sign                 # as of `pick`; 0 if the square is that of no other, or of equals
+    double low
+    double high
 
-    -1 if the square is all that is known, and the index is not wanted.
-    """
+
+cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
+                           const real *negatives, const Fine *fine,
+                           Choice *choice) noexcept nogil:
+    """The square of the distance to the negative of an anchor and a positive."""
     cdef Py_ssize_t n = job.b.n
-    cdef Py_ssize_t j
     cdef double slack = slack_at[real](job, i, d[p], 0)
     cdef real second
     cdef real found = least_above[real](n, negatives, <real>(d[p] - slack), &second)
+    choice.index = -1
+    choice.sign = 0
     if found <= d[p] + slack and job.tolerance > 0:
         # one may be farther, or not
         found = least_above[real](n, negatives, <real>(d[p] + slack), &second)
         if found < INFINITY:
             found += <real>slack_at[real](job, i, found, 0)
         fine_square[real](job, i, p, fine, 0)
-        j = pick[real](job, i, d, False, d[p] - slack, found, -1, p, fine)
-        if j >= 0:
-            square[0] = <real>fine.square[j].high
-            return j
+        choice.index = pick[real](job, i, d, False, d[p] - slack, found, -1, p, fine)
+        if choice.index >= 0:
+            return <real>fine.square[choice.index].high
         found = INFINITY
-    if found == INFINITY:
-        found = largest_of[real](n, negatives)
-        square[0] = found
+    if found < INFINITY:
         slack = slack_at[real](job, i, found, 0)
-        if not index:
-            return -1
-        if slack > 0:
-            return pick[real](job, i, d, False, found - slack, INFINITY, 1, -1, fine)
-    square[0] = found
-    if not index:
-        return -1
+        choice.low = found
+        choice.high = found + slack
+        choice.sign = -1 if slack > 0 and second <= choice.high else 0
+        return found
+    found = largest_of[real](n, negatives)
     slack = slack_at[real](job, i, found, 0)
-    if slack > 0 and second <= found + slack:
-        return pick[real](job, i, d, False, found, found + slack, -1, -1, fine)
-    return next_within[real](n, negatives, 0, found, found)
+    choice.low = found - slack
+    choice.high = INFINITY
+    choice.sign = slack > 0
+    return found
+
+
+cdef inline Py_ssize_t index_of(const TripletJob *job, Py_ssize_t i, const real *d,
+                                const real *negatives, real square, const Fine *fine,
+                                const Choice *choice) noexcept nogil:
+    if choice.index >= 0:
+        return choice.index
+    if choice.sign == 0:
+        return next_within[real](job.b.n, negatives, 0, square, square)
+    return pick[real](job, i, d, False, choice.low, choice.high, choice.sign, -1, fine)
+
+
+cdef inline bint may_be_0(const TripletJob *job, Py_ssize_t i, double excess, double positive,
+                          real tag) noexcept nogil:
+    """Whether roundings decide that a triplet costs; the first line is a bound, and soon said."""
+    cdef double size = positive + fabs(job.margin)
+    cdef double base = (<const real *>job.a.base)[i]
+    if job.tolerance == 0 or job.soft or excess * excess > 0.01 * (
+            size * size + job.tolerance * base * (1 if job.euclidean else base)):
+        return False
+    return fabs(excess) <= excess_slack[real](job, i, positive, 0)
 
 
 cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
@@ -354,6 +376,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     cdef double weight = (<const real *>job.a.weight)[i]
     cdef double total = 0, terms = 0, nonzero = 0, slope_sum, excess
     cdef int close = 0
+    cdef Choice choice
     cdef Py_ssize_t first = job.starts[own]
     cdef Py_ssize_t last = job.starts[own + 1]
     cdef Py_ssize_t n_negatives = n - (last - first)
@@ -378,7 +401,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
         positive = distance_of(job, positive)
         negative = distance_of(job, negative)
         one_triplet[real](job, positive - negative, &cost, &slope)
-        if fabs((positive - negative) + job.margin) <= excess_slack[real](job, i, positive, 0):
+        if may_be_0[real](job, i, (positive - negative) + job.margin, positive, 0):
             excess = fine_excess[real](job, i, p, j, fine, 0)
             cost = <real>max(excess, 0.0)
             slope = excess > 0
@@ -404,22 +427,20 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             p = job.members[k]
             if job.symmetric and p == i:
                 continue
-            j = semi_hard[real](job, i, p, d, negatives, fine, &square, False)
-            positive = distance_of(job, <real>fine.square[p].high if j >= 0 else d[p])
+            square = semi_hard[real](job, i, p, d, negatives, fine, &choice)
+            positive = distance_of(job, <real>fine.square[p].high if choice.index >= 0 else d[p])
             negative = distance_of(job, square)
             one_triplet[real](job, positive - negative, &cost, &slope)
-            if fabs((positive - negative) + job.margin) <= excess_slack[real](job, i, positive, 0):
-                if j < 0:
-                    j = semi_hard[real](job, i, p, d, negatives, fine, &square, True)
-                excess = fine_excess[real](job, i, p, j, fine, 0)
+            if may_be_0[real](job, i, (positive - negative) + job.margin, positive, 0):
+                choice.index = index_of[real](job, i, d, negatives, square, fine, &choice)
+                excess = fine_excess[real](job, i, p, choice.index, fine, 0)
                 cost = <real>max(excess, 0.0)
                 slope = excess > 0
             total += cost
             terms += 1
             nonzero += 1 if job.soft or slope > 0 else 0
             if job.gradient and slope != 0:
-                if j < 0:
-                    j = semi_hard[real](job, i, p, d, negatives, fine, &square, True)
+                j = index_of[real](job, i, d, negatives, square, fine, &choice)
                 enter(job, entries, i, p, weight * slope * by_square(job, positive))
                 enter(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
@@ -428,6 +449,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             p = job.members[k]
             if job.symmetric and p == i:
                 continue
+            close = 0
             if job.soft:
                 slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, 0, weights,
                                                        &nonzero, &total, &close, SOFTPLUS_TAG)

@@ -212,7 +212,7 @@ def close_to(loss, arguments, options, expected):
         assert g.dtype == grads[0].dtype
         off = np.linalg.norm(g.astype(float) - g_0, axis=1)
         allowed = np.maximum(by_row * np.linalg.norm(g_0, axis=1), units * size)
-        allowed += floor
+        allowed += floor + np.finfo(g.dtype).smallest_subnormal
         worst = max(worst, float(np.max(off / allowed, initial=0)))
     allowed = max(by_value * abs(expected.value), 8 * eps * expected.value_size) + 1e-300
     return abs(value - expected.value) / allowed, worst

@@ -71,12 +71,12 @@ class Total:
         self.slope = [[mp.mpf(0)] * m for _ in range(n)]
 
     def result(self, loss, mined=False):
-        """Return the value, and what derivatives are multiplied by."""
+        """Return the value, what derivatives are multiplied by, and how many terms are added."""
         divisor = {"mean": self.weight, "mean_nonzero": self.nonzero}.get(loss.reduction, 1)
         if mined and loss.reduction == "mean":
             divisor = self.nonzero
         scale = 1 / divisor if divisor else 0
-        return float(self.total * scale), scale
+        return float(self.total * scale), scale, float(self.weight * scale)
 
 
 def by_square(v, kind):
@@ -87,7 +87,7 @@ def by_square(v, kind):
 
 
 def triplet(loss, x, y, z=None, y_z=None):
-    """Return the value of a BatchTripletLoss and derivatives by squares, as floats."""
+    """Return the value of a BatchTripletLoss, its terms' weight, derivatives by squares."""
     own = z is None
     others, theirs = (x, y) if own else (z, y_z)
     v = squares(x, others, loss.distance, loss.normalize)
@@ -109,12 +109,12 @@ def triplet(loss, x, y, z=None, y_z=None):
                 sums.nonzero += costs
                 sums.slope[i][p] += slope * by_square(row[p], loss.distance)
                 sums.slope[i][n] -= slope * by_square(row[n], loss.distance)
-        value, scale = sums.result(loss, loss.mining == "all")
-        return value, [[float(scale * s) for s in row] for row in sums.slope]
+        value, scale, count = sums.result(loss, loss.mining == "all")
+        return value, count, [[float(scale * s) for s in row] for row in sums.slope]
 
 
 def contrastive(loss, x, y, z=None, y_z=None):
-    """Return the value of a BatchContrastiveLoss and derivatives by squares, as floats."""
+    """Return the value of a BatchContrastiveLoss, its terms' weight, derivatives by squares."""
     own = z is None
     others, theirs = (x, y) if own else (z, y_z)
     v = squares(x, others, loss.distance, loss.normalize)
@@ -133,13 +133,13 @@ def contrastive(loss, x, y, z=None, y_z=None):
                 sums.total += excess if linear else excess**2
                 slope = (1 if linear else 2 * excess) * by_square(row[j], loss.distance)
                 sums.slope[i][j] += slope if same else -slope
-        value, scale = sums.result(loss)
-        return value, [[float(scale * s) for s in row] for row in sums.slope]
+        value, scale, count = sums.result(loss)
+        return value, count, [[float(scale * s) for s in row] for row in sums.slope]
 
 
 def gradients(slope, x, z, scaled):
     """Return gradients by both sides of derivatives by squares of distances, and their terms."""
-    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.asarray(slope)
+    x, z, slope = np.asarray(x, float), np.asarray(z, float), np.reshape(slope, (len(x), len(z)))
     norms = [np.linalg.norm(rows, axis=1, keepdims=True) if scaled else np.ones((len(rows), 1))
              for rows in (x, z)]
     u, v = (np.where(norm == 0, 0.0, rows / np.where(norm == 0, 1, norm))
@@ -161,8 +161,8 @@ def gradients(slope, x, z, scaled):
 def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
     """Check a loss on rows of integers, times a scale, against what they are exactly."""
     function = triplet if isinstance(loss, embedding.BatchTripletLoss) else contrastive
-    value, slope = function(loss, x.tolist(), y.tolist(), None if z is None else z.tolist(),
-                            None if z is None else y_z.tolist())
+    value, count, slope = function(loss, x.tolist(), y.tolist(), None if z is None else z.tolist(),
+                                   None if z is None else y_z.tolist())
     sides = gradients(slope, x, x if z is None else z, loss._scaled())
     if z is None:
         sides = [(sides[0][0] + sides[1][0], sides[0][1] + sides[1][1])]
@@ -171,8 +171,11 @@ def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
     eps = np.finfo(dtype).eps
     what = f"{loss} of {x.tolist()}, {y.tolist()}, {dtype.__name__}, refs {z is not None}"
     # a cosine distance is a difference from 1, a hinge one of distances
-    size = abs(value) + abs(getattr(loss, "margin", 0.0))
-    assert abs(found - value) <= 64 * eps * size, (found, value, what)
+    longest = 2 if loss._scaled() else 2 * np.max(np.linalg.norm(x, axis=1), initial=1)
+    longest = longest**2 if loss.distance == "sqeuclidean" else longest
+    size = longest + abs(loss.margin)
+    size = size**2 if getattr(loss, "form", "") == "squared" else size
+    assert abs(found - value) <= 8 * eps * (abs(value) + count * size), (found, value, what)
     grads = grads if isinstance(grads, tuple) else (grads,)
     for g, (g_0, terms) in zip(grads, sides, strict=True):
         off = np.linalg.norm(g - g_0 / scale, axis=1)

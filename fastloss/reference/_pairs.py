@@ -14,7 +14,8 @@ from fastloss.reference._base import Array
 
 # Distances are computed in the widest type there is; what differs by its roundings is equal.
 WIDE = np.longdouble
-EQUAL = 256 * float(np.finfo(WIDE).eps)
+EQUAL = 16 * float(np.finfo(WIDE).eps)
+PARALLEL = 1e-30        # squares of distances of unit rows of one direction
 
 
 def settled(excess: Array, size: Any) -> Array:
@@ -80,8 +81,8 @@ def _square_distances(x: Array, z: Array) -> Array:
 def _square_turns(x: Array, z: Array) -> Array:
     """Return the squares of the distances of rows once they are of unit length.
 
-    2 - 2 cos, or 2 (1 - cos^2) / (1 + cos) where rows are near; that of integers is 0 exactly where
-    they are parallel. The distance to a row of zeros is the other's length, 1 or 0.
+    2 - 2 cos, or 2 (1 - cos^2) / (1 + cos) where rows are near; 0 where their directions are the
+    same but for what a double rounds. The distance to a row of zeros is the other's length, 1 or 0.
     """
     x, z = x.astype(WIDE), z.astype(WIDE)
     squares = np.sum(z * z, axis=1)
@@ -91,6 +92,7 @@ def _square_turns(x: Array, z: Array) -> Array:
         cosine = product / np.sqrt(own * squares)
         across = np.sum((row * squares[:, None] - z * product[:, None]) ** 2, axis=1)
         near = 2 * across / (own * squares * squares) / (1 + cosine)
+        near = np.where(near <= PARALLEL, 0, near)
         v = np.where(cosine > 0.75, near, 2 - 2 * cosine)
         found.append(np.where((own == 0) | (squares == 0), (own + squares) * 0
                               + (own != 0) + (squares != 0), v))
