@@ -42,8 +42,8 @@ _fill_element_types()
 
 cdef cnp.ndarray read(object x, str name):
     """`x` as an array of a supported dtype, not copied if it has one."""
-    if cnp.PyArray_CheckExact(x) and type_of(x) != UNSUPPORTED:
-        return x
+    if cnp.PyArray_CheckExact(x) and type_of(<cnp.ndarray>x) != UNSUPPORTED:
+        return <cnp.ndarray>x
     return array_of(x, name)
 
 

@@ -74,14 +74,17 @@ def labels_of(x: Any, name: str) -> Array:
 
 def check_unmasked(x: Any, name: str) -> None:
     """Raise TypeError if x is, or is a sequence that holds, an array with masked elements."""
-    if is_masked(x):
-        whole = name if isinstance(x, np.ndarray) else f"numpy.ma.array({name})"
-        rows = f", or whole rows: keep = ~{whole}.mask.any(axis=1)"
-        rows = rows if getattr(x, "ndim", 2) == 2 else ""
+    if not is_masked(x):
+        return
+    if isinstance(x, np.ndarray):
+        rows = f", or whole rows: keep = ~{name}.mask.any(axis=1)" if x.ndim == 2 else ""
         raise TypeError(
             f"{name} is a masked array with masked elements, which have no value: leave the same "
-            f"elements out of every argument: keep = ~{whole}.mask, then {whole}[keep], which is "
-            f"{whole}.compressed(), and the others' [keep]{rows}")
+            f"elements out of every argument: keep = ~{name}.mask, then {name}[keep], which is "
+            f"{name}.compressed(), and the others' [keep]{rows}")
+    raise TypeError(
+        f"{name} holds masked elements, which have no value: leave the same elements out of every "
+        f"argument; of masked rows, numpy.ma.stack({name}) is one array, and its mask says where")
 
 
 def is_masked(x: Any) -> bool:

@@ -171,7 +171,7 @@ def test_errors_of_labels_and_refs(name):
         ((x, [0, None, 1, "a"]), {}, TypeError, r"^labels must hold integers or strings"),
         ((x * 1j, y), {}, TypeError, r"^embeddings must .*complex128"),
         ((x.astype(str), y), {}, TypeError, r"^embeddings must "),
-        ((x.astype(object), y), {}, TypeError, r"^embeddings must .*object"),
+        ((x.astype(str).astype(object), y), {}, TypeError, r"^embeddings must .*index \(0, 0\) is"),
         ((x, y, [1, 2, 3]), {}, ValueError, r"^sample_weight must .*\(4,\), got \(3,\)"),
         ((x, y, ["a"] * 4), {}, TypeError, r"^sample_weight must "),
         ((x, y), {"refs": x}, ValueError, r"^refs and ref_labels go together.*ref_labels is miss"),

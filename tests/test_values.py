@@ -151,7 +151,7 @@ HOLD_MASKED = {
 @pytest.mark.parametrize("read", [array_of, labels_of])
 @pytest.mark.parametrize("name", HOLD_MASKED)
 def test_masked_elements_are_refused(read, name):
-    with pytest.raises(TypeError, match=r"y_true is a masked array with masked elements"):
+    with pytest.raises(TypeError, match=r"y_true (is a masked array with|holds) masked elem"):
         read(HOLD_MASKED[name], "y_true")
 
 
@@ -174,9 +174,10 @@ def test_the_cure_for_masked_elements_works():
         array_of(x, "X")
     assert_reads(x[~x.mask.any(axis=1)], [[3.0, 4.0]])
     rows = [MASKED, MASKED]
-    with pytest.raises(TypeError, match=r"keep = ~numpy\.ma\.array\(X\)\.mask"):
+    with pytest.raises(TypeError, match=r"X holds masked elements.* numpy\.ma\.stack\(X\) is one"):
         array_of(rows, "X")
-    assert_reads(np.ma.array(rows)[~np.ma.array(rows).mask], [1.0, 3.0, 1.0, 3.0])
+    x = np.ma.stack(rows)
+    assert_reads(x[~x.mask], [1.0, 3.0, 1.0, 3.0])
 
 
 def test_masked_arrays_without_masked_elements_are_data():
