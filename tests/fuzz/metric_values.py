@@ -122,6 +122,7 @@ def positive(case):
     labels = np.asarray(case.args[0]).ravel().tolist()
     found = sorted(set(labels))
     label = case.kwargs.get("pos_label")
+    label = label.item() if isinstance(label, np.generic) else label
     if case.name == "hinge_loss":
         label = found[1] if len(found) > 1 else None
     elif label is None:
