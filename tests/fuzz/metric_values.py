@@ -122,6 +122,7 @@ def positive(case):
     labels = np.asarray(case.args[0]).ravel().tolist()
     found = sorted(set(labels))
     label = case.kwargs.get("pos_label")
+    label = label.item() if isinstance(label, np.generic) else label
     if case.name == "hinge_loss":
         label = found[1] if len(found) > 1 else None
     elif label is None:
@@ -132,9 +133,10 @@ def positive(case):
 def of_classes(case):
     """Return the same for a metric of classes."""
     given = np.asarray(case.args[1])
-    typed = hasattr(case.args[1], "shape") and given.dtype.char in "efd" and given.dtype.isnative
-    typed = typed and isinstance(getattr(case.args[1], "dtype", given.dtype), np.dtype)
-    p = case.p.astype(given.dtype if typed else float)
+    typed = hasattr(case.args[1], "shape") and given.dtype.char in "efd" and isinstance(
+        getattr(case.args[1], "dtype", given.dtype), np.dtype)
+    typed = typed and (given.dtype.isnative or case.name == "hinge_loss")
+    p = case.p.astype(given.dtype.newbyteorder("=") if typed else float)
     dtype = p.dtype
     inner = np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
     hot = classes_of(case)
