@@ -1,7 +1,8 @@
 # cython: language_level=3
 """Derivatives of formulas where those of their operations have no limit of their own: at kinks."""
-from libc.stdint cimport int32_t, uint8_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 cdef extern from "_series.h" nogil:
     enum:
@@ -45,30 +46,49 @@ cdef void limits(const int32_t *codes, const double *numbers, Py_ssize_t length,
     A step is five codes: operation, whether it depends on p, arguments. Without memory for the
     steps derivatives stay those of the operations.
     """
-    cdef step *steps = <step *>malloc(length * sizeof(step))
-    cdef place *found = <place *>malloc(length * sizeof(place))
-    cdef Py_ssize_t i, k, last = -1
+    cdef step *steps = NULL
+    cdef place *found = NULL
+    cdef Py_ssize_t i = 0, last = -1
+    cdef uint64_t eight
     cdef double first = 0, second = 0
-    if steps != NULL and found != NULL:
+    while i < n:
+        if i + 8 <= n:      # nearly everywhere there is nothing to do
+            memcpy(&eight, marks + i, 8)
+            if eight == 0:
+                i += 8
+                continue
+        if not marks[i]:
+            i += 1
+            continue
+        if steps == NULL:
+            steps = steps_of(codes, numbers, length)
+            found = <place *>malloc(length * sizeof(place))
+            if steps == NULL or found == NULL:
+                break
+        # where there are many, as of zeros, they follow each other
+        if last < 0 or y[i] != y[last] or p[i] != p[last]:
+            limits_at(steps, <int>length, found, y[i], p[i], parameters, real is float,
+                      &first, &second)
+            last = i
+        if wanted & marks[i] & FIRST and first == first:
+            g[i] = <real>scale * <real>first
+        if wanted & marks[i] & SECOND and second == second:
+            h[i] = <real>scale * <real>second
+        i += 1
+    free(steps)
+    free(found)
+
+
+cdef step *steps_of(const int32_t *codes, const double *numbers, Py_ssize_t length) noexcept nogil:
+    cdef step *steps = <step *>malloc(length * sizeof(step))
+    cdef Py_ssize_t i, k
+    if steps != NULL:
         for i in range(length):
             steps[i].op, steps[i].moves = codes[5 * i], codes[5 * i + 1]
             for k in range(3):
                 steps[i].args[k] = codes[5 * i + 2 + k]
             steps[i].number = numbers[i]
-        for i in range(n):
-            if not marks[i]:
-                continue
-            # where there are many, as of zeros, they follow each other
-            if last < 0 or y[i] != y[last] or p[i] != p[last]:
-                limits_at(steps, <int>length, found, y[i], p[i], parameters, real is float,
-                          &first, &second)
-                last = i
-            if wanted & marks[i] & FIRST and first == first:
-                g[i] = <real>scale * <real>first
-            if wanted & marks[i] & SECOND and second == second:
-                h[i] = <real>scale * <real>second
-    free(steps)
-    free(found)
+    return steps
 
 
 # Where they are, for float32 and for float64.

@@ -174,6 +174,28 @@ def test_all_functions_can_be_expanded(text, p, slope):
     assert_ulp(grad, np.full(1, slope), 4)
 
 
+BOUNDS = [-math.inf, -2.0, -0.5, 0.0, 1.0, math.inf, math.nan]
+
+
+def test_clip_and_logaddexp_are_those_of_numpy():
+    pairs = np.array([(y, p) for y in BOUNDS for p in BOUNDS])
+    y, p = pairs.T
+    with np.errstate(all="ignore"):
+        for text, expected in (
+                ("np.logaddexp(y, p)", np.logaddexp(y, p)),
+                ("np.logaddexp(p, 0)", np.logaddexp(p, 0)),
+                ("np.clip(p, y, 0.5)", np.clip(p, y, 0.5)),
+                ("np.clip(p, 1.5, -1)", np.clip(p, 1.5, -1)),
+                ("np.clip(p, c, d - 4)", np.clip(p, C, D - 4)),
+                ("np.clip(0.25 * p, p, y)", np.clip(0.25 * p, p, y)),
+                ("np.clip(y, p, 2 * p + 1)", np.clip(y, p, 2 * p + 1))):
+            value, grad, hess = results_of(text, y, p)
+            np.testing.assert_allclose(value, expected, rtol=4e-16, err_msg=text)
+            assert np.isnan(grad[np.isnan(value)]).all() and np.isnan(hess[np.isnan(value)]).all()
+    _, grad, hess = results_of("np.clip(p, 1.5, -1)", np.zeros(3), np.array([-3.0, 0.5, 4.0]))
+    assert (grad == 0).all() and (hess == 0).all()
+
+
 def test_compiled_code_has_them():
     for text in ("(abs(e) / 3) ** 2", "c * c / 2 * np.log1p((abs(e) / c) ** 2)"):
         for dtype in (np.float32, np.float64):

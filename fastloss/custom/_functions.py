@@ -42,10 +42,10 @@ def minimum(a: Node, b: Node) -> Node:
 
 def clip(x: Node, low: Node, high: Node) -> Node:
     """Return x, or the bound that it is beyond; `high` if that is below `low`."""
-    below, above = (both("or", compare(op, x, bound), _is_nan(bound)) if bound.varies
-                    else compare(op, x, bound) for op, bound in (("lt", low), ("gt", high)))
-    lowest = minimum(low, high) if low.varies or high.varies else less(low, high)
-    return _with_nan(select(above, high, select(below, lowest, x)), x, low, high)
+    if low.varies or high.varies:   # and may be NaN
+        return minimum(maximum(x, low), high)
+    inside = select(compare("gt", x, high), high, x)
+    return _with_nan(select(compare("lt", x, low), less(low, high), inside), x)
 
 
 def _with_nan(v: Node, *args: Node) -> Node:

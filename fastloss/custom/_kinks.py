@@ -119,8 +119,13 @@ def _touching(v: Node, crossing: Node) -> list[Node]:
     except NoDerivativeError:   # none was needed
         return [crossing]
     # with a small slope they may be equal by underflow alone, as of squares
-    apart = v.graph.add("lt", v.graph.node_of(1e-8), absolute(slope))
-    return [both("and", crossing, negation(apart))]
+    least = v.graph.node_of(1e-8)
+    touching = negation(v.graph.add("lt", least, absolute(slope)))
+    if slope.op == "neg":
+        slope = slope.args[0]
+    if slope.op == "direction":     # 1 or -1, or 0
+        touching = _equal(slope.args[0], v.graph.node_of(0.0))
+    return [both("and", crossing, touching)]
 
 
 def _equal(a: Node, b: Node) -> Node:
