@@ -70,14 +70,19 @@ def of_kink(
         return np.minimum(bound, MOST, out=bound)
 
 
-def mirrored(slope: Callable[[Any, Any], Array], y: Array, p: Array, w: Any) -> Array:
-    """Return the curvature of the parabola with the slopes at p and at its image on y's far side.
+def of_target(
+    derivatives: Callable[[Any, Any], tuple[Array, Array]], y: Array, p: Array, w: Any
+) -> Array:
+    """Return a bound for a loss that costs least at its target, from its derivatives alone.
 
-    Of a loss of the residual it is slope over distance if that is even, and half the jump over the
-    distance at a kink, whatever straight line is added.
+    It is slope over distance; where the loss is straight on both sides, and close to a target, half
+    the difference of the slopes at that distance on both sides: half the jump at a kink.
     """
     far = reach(y, p, w)
     with np.errstate(all="ignore"):
-        bound: Array = (slope(y, y + far) - slope(y, y - far)) / (2 * far)
+        (right, above), (left, below) = derivatives(y, y + far), derivatives(y, y - far)
+        straight = (above == 0) & (below == 0)
+        own = np.where(np.asarray(p) > y, right, -left)
+        bound: Array = np.where(straight | (np.abs(p - y) < far), (right - left) / 2, own) / far
         bound = bound if w is None else bound * w
         return np.minimum(bound, MOST, out=bound)

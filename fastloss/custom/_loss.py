@@ -117,7 +117,9 @@ class CustomLoss(Loss):
         return bool(np.any(right > 0) and not np.any((right < 0) | (left > 0)))
 
     def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
-        return _curvature.mirrored(self.grad, y, p, w) if self._least_at_target else None
+        if not self._least_at_target:
+            return None
+        return _curvature.of_target(self.grad_and_hess, y, p, w)
 
     def _middle(self, y: Array, w: Any) -> float:
         # of a loss that grows no more far out, 0 may be nowhere near the targets

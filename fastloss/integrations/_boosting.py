@@ -130,8 +130,8 @@ class Objective(Adapter):
       hands over at once) count as that large, for the insensitive loss also those below epsilon;
     - of `FocalLoss`, whose curvature is negative in places, (1 + gamma) p |slope| for probability p
       of the label's class;
-    - of a loss of `fastloss.custom` that costs least at p = y, half the difference between its
-      slopes at p and at p's mirror image behind y, over the residual: one of the first three.
+    - of a loss of `fastloss.custom` that costs least at p = y, the slope over the residual too, or
+      half the jump of the slope if it is straight on both sides or the residual is that small.
 
     For a loss of the residual this makes steps as long as the data are large. Penalties of the
     library are in units of the second derivative: XGBoost's ``reg_lambda=1`` and

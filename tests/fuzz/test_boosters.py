@@ -14,10 +14,10 @@ pytest.importorskip("xgboost", reason="XGBoost is not installed")
 pytest.importorskip("lightgbm", reason="LightGBM is not installed")
 pytest.importorskip("catboost", reason="CatBoost is not installed")
 
-from lightgbm import Dataset  # noqa: E402
-from xgboost import DMatrix  # noqa: E402
+from lightgbm import Dataset
+from xgboost import DMatrix
 
-from fastloss.integrations import catboost, lightgbm, xgboost  # noqa: E402
+from fastloss.integrations import catboost, lightgbm, xgboost
 
 FLOOR = 1e-16
 # rightly: drawn data may be one sample
@@ -179,7 +179,7 @@ def one(seed, case):
         np.testing.assert_array_equal(each[1].ravel(), calls[0][1], err_msg=where)
 
 
-def Labelled(kind, y, w):  # noqa: N802
+def Labelled(kind, y, w):
     """Labels and weights as a library's data set hands them out."""
     held = object.__new__(type("Held", (kind,), {
         "__del__": lambda self: None,
