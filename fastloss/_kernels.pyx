@@ -455,21 +455,26 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
                 flush[real](job, &job.h, at, n, h)
 
 
-cdef void run_task(const Job *job, Py_ssize_t task, Py_ssize_t length, char *room,
+cdef void run_task(const Job *job, Py_ssize_t task, Py_ssize_t length, const Blocks *blocks,
                    Sums *sums) noexcept nogil:
     cdef Py_ssize_t start = task * length
     cdef Py_ssize_t stop = min(job.size, start + length)
     cdef Py_ssize_t chunk, at
-    cdef Blocks blocks
-    cdef Mode before = enter_default_mode()
     memset(sums, 0, sizeof(Sums))
-    place_blocks(job, room, &blocks)
     for chunk in range((stop - start + CHUNK - 1) // CHUNK):
         at = start + chunk * CHUNK
         if job.single:
-            run_chunk[float](job, at, min(stop, at + CHUNK), &blocks, 0, sums)
+            run_chunk[float](job, at, min(stop, at + CHUNK), blocks, 0, sums)
         else:
-            run_chunk[double](job, at, min(stop, at + CHUNK), &blocks, 0, sums)
+            run_chunk[double](job, at, min(stop, at + CHUNK), blocks, 0, sums)
+
+
+cdef void run_task_of_team(const Job *job, Py_ssize_t task, Py_ssize_t length, char *room,
+                           Sums *sums) noexcept nogil:
+    cdef Blocks blocks
+    cdef Mode before = enter_default_mode()
+    place_blocks(job, room, &blocks)
+    run_task(job, task, length, &blocks, sums)
     leave_default_mode(before)
 
 
@@ -487,18 +492,17 @@ cdef int run_alone(const Job *job, Py_ssize_t tasks, Py_ssize_t length,
                    Sums *total) noexcept nogil:
     cdef char near[NEAR + LINE]
     cdef char *far = NULL
-    cdef char *room = near
     cdef Blocks blocks
     cdef Sums sums
     cdef Py_ssize_t task
-    cdef Py_ssize_t size = place_blocks(job, NULL, &blocks)
+    cdef Py_ssize_t size = place_blocks(job, whole_lines(near), &blocks)
     if size > NEAR:
         far = <char *>malloc(size + LINE)
         if far == NULL:
             return -1
-        room = far
+        place_blocks(job, whole_lines(far), &blocks)
     for task in range(tasks):
-        run_task(job, task, length, whole_lines(room), &sums)
+        run_task(job, task, length, &blocks, &sums)
         add_sums(total, &sums)
     free(far)
     return 0
@@ -517,7 +521,7 @@ cdef int run_team(const Job *job, Py_ssize_t tasks, Py_ssize_t length, int n_thr
         return -1
     room = whole_lines(<char *>(sums + tasks))
     for task in prange(tasks, schedule="dynamic", chunksize=grain, num_threads=n_threads):
-        run_task(job, task, length, room + threadid() * size, &sums[task])
+        run_task_of_team(job, task, length, room + threadid() * size, &sums[task])
     for task in range(tasks):
         add_sums(total, &sums[task])
     free(sums)
