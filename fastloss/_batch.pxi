@@ -157,6 +157,7 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
     cdef const int *label = job.a.label + at.i
     cdef bint same, both = Meeting is OtherTag and job.columns
     cdef int label_j, own_lane, found
+    cdef int hits[MOST]
     cdef real near[MOST]
     cdef real far[MOST]
     for l in range(size):
@@ -177,19 +178,22 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
             same_class = tile[j * size + l] if same else none
             if Meeting is OwnTag:
                 same_class = none if <int>l == own_lane else same_class
-            found |= ((different > near[l]) | (different > near_j) | (same_class > far[l])
-                      | (same_class > far_j))
+            hits[l] = ((different > near[l]) | (different > near_j) | (same_class > far[l])
+                       | (same_class > far_j))
+            found |= hits[l]
         if not found:
             continue
         for l in range(at.lanes):
-            if at.i + l == at.j + j and Meeting is OwnTag:
+            if not hits[l] or (Meeting is OwnTag and <int>l == own_lane):
                 continue
             kind = label[l] == label_j
             v = tile[j * size + l] if kind else -tile[j * size + l]
             if v > (far[l] if kind else near[l]):
                 keep_larger(&job.a, kind, at.i + l, v, at.j + j)
-                near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
-                far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
+                if kind:
+                    far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
+                else:
+                    near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
             if both and v > (columns[at.n + j] if kind else columns[j]):
                 keep_larger(&job.b, kind, at.j + j, v, at.i + l)
                 columns[kind * at.n + j] = gate[real](job, &job.b, kind, at.j + j,

@@ -203,7 +203,6 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     # below, 1 - cos has fewer digits than a real
     cdef double least = 1e-6 if real is float else 0.25
     cdef bint careful
-    cdef Twice across, along
     if real is float:
         add_products[float, float](dim, a, b, 0, sums)
         angle.wide = not (sums[0] > 1e-25 and sums[0] < 1e25 and sums[1] > 1e-25
@@ -234,12 +233,8 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     angle.distance = 1 - angle.cosine
     if careful or angle.distance < least:
         angle.distance = 0.5 * square_turn[real](dim, a, b, angle)
-        if angle.distance < 1e-30 and sums[2] > 0:
-            # nothing but roundings, if the rows are parallel
-            across = two_product(sums[0], sums[1])
-            along = two_product(sums[2], sums[2])
-            if across.high == along.high and across.low == along.low:
-                angle.distance = 0
+        if 2 * angle.distance <= PARALLEL:
+            angle.distance = 0
         angle.cosine = 1 - angle.distance
 
 

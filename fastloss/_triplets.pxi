@@ -44,30 +44,30 @@ cdef inline real least_above(Py_ssize_t n, const real *x, real bound, real *seco
 
     inf if there is none.
     """
-    cdef real lanes[2 * LANES]
-    cdef real seconds[2 * LANES]
+    cdef real lanes[LANES]
+    cdef real seconds[LANES]
     cdef real none = INFINITY
     cdef real found = none
     cdef real next = none
     cdef real v, more
     cdef Py_ssize_t i, k
-    for k in range(2 * LANES):
+    for k in range(LANES):
         lanes[k] = none
         seconds[k] = none
-    for i in range(n // (2 * LANES)):
-        for k in range(2 * LANES):
-            v = x[i * 2 * LANES + k]
+    for i in range(n // LANES):
+        for k in range(LANES):
+            v = x[i * LANES + k]
             v = v if v > bound else none
             more = lanes[k] if v < lanes[k] else v
             lanes[k] = v if v < lanes[k] else lanes[k]
             seconds[k] = more if more < seconds[k] else seconds[k]
-    for k in range(2 * LANES):
+    for k in range(LANES):
         v = lanes[k]
         more = found if v < found else v
         found = v if v < found else found
         more = seconds[k] if seconds[k] < more else more
         next = more if more < next else next
-    for i in range(n // (2 * LANES) * (2 * LANES), n):
+    for i in range(n // LANES * LANES, n):
         v = x[i] if x[i] > bound else none
         more = found if v < found else v
         found = v if v < found else found
@@ -122,32 +122,24 @@ cdef inline void one_triplet(const TripletJob *job, real x, real *cost,
 
 
 cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real *negatives,
-                           real slack, real *weights, double *count, double *total, int *close,
+                           real *weights, double *count, double *total,
                            Edge edge) noexcept nogil:
-    """Costs of all negatives with one positive; returns the derivative by the latter's distance.
-
-    `close` becomes whether any is so close to costing, or not, that roundings decide it.
-    """
+    """Costs of all negatives with one positive; returns the derivative by the latter's distance."""
     cdef real costs[LANES]
     cdef real counts[LANES]
     cdef real slopes[LANES]
     cdef real zero = 0
     cdef real one = 1
     cdef real inf = INFINITY
-    cdef real cost, slope, excess
+    cdef real cost, slope
     cdef double slope_sum = 0
     cdef Py_ssize_t i, k, j
-    cdef real closest[LANES]
     for k in range(LANES):
         costs[k] = counts[k] = slopes[k] = 0
-        closest[k] = inf
     for i in range(n // LANES):
         for k in range(LANES):
             triplet_cost[real, Edge](positive - negatives[i * LANES + k], margin, &cost, &slope,
                                      edge)
-            if Edge is HingeTag:
-                excess = magnitude((positive - negatives[i * LANES + k]) + margin)
-                closest[k] = excess if excess < closest[k] else closest[k]
             costs[k] += cost
             slopes[k] += slope
             # a softplus is 0 by rounding only
@@ -155,9 +147,6 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
             weights[i * LANES + k] -= slope
     for j in range(n // LANES * LANES, n):
         triplet_cost[real, Edge](positive - negatives[j], margin, &cost, &slope, edge)
-        if Edge is HingeTag:
-            excess = magnitude((positive - negatives[j]) + margin)
-            closest[0] = excess if excess < closest[0] else closest[0]
         costs[0] += cost
         slopes[0] += slope
         counts[0] += one if (slope > zero if Edge is HingeTag else negatives[j] < inf) else zero
@@ -166,7 +155,6 @@ cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real 
         total[0] += costs[k]
         count[0] += counts[k]
         slope_sum += slopes[k]
-        close[0] |= closest[k] <= slack
     return slope_sum
 
 
@@ -375,7 +363,6 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     cdef const real *others = <const real *>job.b.base
     cdef double weight = (<const real *>job.a.weight)[i]
     cdef double total = 0, terms = 0, nonzero = 0, slope_sum, excess
-    cdef int close = 0
     cdef Choice choice
     cdef Py_ssize_t first = job.starts[own]
     cdef Py_ssize_t last = job.starts[own + 1]
@@ -449,18 +436,17 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             p = job.members[k]
             if job.symmetric and p == i:
                 continue
-            close = 0
             if job.soft:
-                slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, 0, weights,
-                                                       &nonzero, &total, &close, SOFTPLUS_TAG)
+                slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, weights, &nonzero,
+                                                       &total, SOFTPLUS_TAG)
             else:
-                slack = <real>excess_slack[real](job, i, d[p], 0)
-                slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, slack,
-                                                    weights, &nonzero, &total, &close, HINGE_TAG)
+                slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, weights,
+                                                    &nonzero, &total, HINGE_TAG)
+            # those so close to costing, or not, that roundings decide it
             j = n
-            if close:      # what is subtracted is rounded, too
+            slack = <real>excess_slack[real](job, i, d[p], 0)
+            if slack >= 0:
                 found = d[p] + <real>job.margin
-                slack += <real>(2 * unit_of[real](0) * (d[p] + fabs(job.margin)))
                 j = next_within[real](n, negatives, 0, found - slack, found + slack)
             while j < n:
                 one_triplet[real](job, d[p] - negatives[j], &cost, &slope)

@@ -1,6 +1,6 @@
-"""What equality or a sign decides in losses of all pairs: ties, margins met, nothing but roundings."""
+"""What equality or a sign decides in losses of all pairs: ties, margins met, what vanishes."""
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 import pytest
@@ -132,7 +132,7 @@ def test_digits_and_a_common_offset(mining, dtype):
 
 def in_blocks(loss, x, y, cuts):
     """Return the value of a batch in blocks."""
-    blocks = [Block(loss, x[i:j], y[i:j], start=i) for i, j in zip(cuts, cuts[1:], strict=False)]
+    blocks = [Block(loss, x[i:j], y[i:j], start=i) for i, j in pairwise(cuts)]
     sums = [0] * len(blocks)
     for i, j in combinations_with_replacement(range(len(blocks)), 2):
         mine, theirs = blocks[i].sums(blocks[j])

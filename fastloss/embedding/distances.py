@@ -54,9 +54,10 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
     Notes
     -----
     The derivative at distance 0 is 0. Whether a distance is within a margin is decided in twice the
-    precision of float64 where roundings would. With weights of anchors a pair counts with the mean of its
-    rows' weights, with `refs` with that of its anchor. pytorch-metric-learning's ContrastiveLoss is
-    ``form="linear", pos_margin=0``, with a mean over the pairs that cost of either kind.
+    precision of float64 where roundings would. With weights of anchors a pair counts with the mean
+    of its rows' weights, with `refs` with that of its anchor. pytorch-metric-learning's
+    ContrastiveLoss is ``form="linear", pos_margin=0``, with a mean over the pairs that cost of
+    either kind.
 
     References
     ----------
@@ -93,7 +94,7 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
         }
 
     @cached_property
-    def _thresholds(self) -> dict[str, Any]:  # type: ignore[override]
+    def _thresholds(self) -> dict[str, Any]:
         factor = {"euclidean": 0.0, "sqeuclidean": 1.0, "cosine": 0.5}[self.distance]
         limits = {self.margin, self.pos_margin or 0.0} - {0.0}
         return {"thresholds": tuple(sorted(limits)), "of_square": factor}
@@ -187,9 +188,9 @@ class BatchTripletLoss(LabelLoss):
     Notes
     -----
     The derivative at distance 0 is 0, and so is that of the hinge at its kink. Mining is constant
-    to the gradient. Distances that lie closer together than their roundings, or than those to
-    costing nothing, are computed once more in twice the precision of float64 and then compared: equal
-    ones are equal, wherever the rows lie and on whatever processor.
+    to the gradient. Where roundings would decide which of two distances is larger, or whether a
+    triplet costs anything, distances are computed once more, in twice the precision of float64:
+    equal ones are equal, wherever the rows lie and on whatever processor.
 
     References
     ----------

@@ -11,7 +11,6 @@ from fastloss.embedding._inputs import read_labels, read_weights, rows_of, side_
 from fastloss.embedding._partial import BatchPartial
 from fastloss.reference._base import Array
 
-
 # Distances are computed in the widest type there is; what differs by its roundings is equal.
 WIDE = np.longdouble
 EQUAL = 16 * float(np.finfo(WIDE).eps)
@@ -73,12 +72,12 @@ def root(v: Array) -> tuple[Array, Array]:
     return d, np.where(d == 0, 0.0, 0.5 / d)
 
 
-def _square_distances(x: Array, z: Array) -> Array:
+def _square_distances(x: Array, z: Array) -> Any:
     return np.array([np.sum((row - z) ** 2, axis=1) for row in x.astype(WIDE)],
                     WIDE).reshape(len(x), len(z))
 
 
-def _square_turns(x: Array, z: Array) -> Array:
+def _square_turns(x: Array, z: Array) -> Any:
     """Return the squares of the distances of rows once they are of unit length.
 
     2 - 2 cos, or 2 (1 - cos^2) / (1 + cos) where rows are near; 0 where their directions are the

@@ -337,7 +337,7 @@ class BatchTripletLoss(LabelReference, embedding.BatchTripletLoss):
             if self.soft_margin:
                 cost = softplus(t)
                 rate = np.exp(t - cost)
-                costs = cost.size          # each, if only by rounding
+                costs: Any = cost.size     # each, if only by rounding nothing
             else:
                 cost = np.maximum(settled(t + self.margin, size + abs(self.margin)), 0)
                 rate = np.where(cost > 0, 1.0, cost)

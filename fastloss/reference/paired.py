@@ -12,7 +12,7 @@ from fastloss._base import Partial
 from fastloss._pairwise import read_column, read_rows
 from fastloss.embedding._paired import RowsLoss
 from fastloss.reference._base import Array, function_of_rows, term
-from fastloss.reference._pairs import WIDE, lifted, settled
+from fastloss.reference._pairs import PARALLEL, WIDE, lifted, settled
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -42,9 +42,10 @@ def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
         zero = (aa == 0) | (bb == 0)
         of_a, of_b = (np.where(zero, 0.0, 1 / np.sqrt(square)) for square in (aa, bb))
         cosine = np.where(zero, (aa + bb) * 0, ab / np.sqrt(aa * bb))
-        # of rows that are nearly parallel by what is across; that of parallel integers is 0
+        # of rows that are nearly parallel by what is across; 0 of those that are but for roundings
         across = np.sum((a * bb - b * ab) ** 2, axis=1, keepdims=True)
-        d = np.where(cosine > 0.75, across / (aa * bb * bb) / (1 + cosine), 1 - cosine)
+        near = across / (aa * bb * bb) / (1 + cosine)
+        d = np.where(cosine > 0.75, np.where(2 * near <= PARALLEL, 0, near), 1 - cosine)
         u, v = a * of_a, b * of_b
         # cos u - v without 1 - d
         return (d[:, 0], of_a * ((u - v) - d * u) * lift_a,

@@ -1,6 +1,6 @@
 """Losses of all pairs on drawn batches: the oracle, exact arithmetic, blocks, threads, layouts."""
 
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement, pairwise, product
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def in_blocks(loss, arguments, rng):
     def blocks(rows, labels):
         return [Block(loss, rows(i, j), None if labels is None else labels[i:j], start=i,
                       sample_weight=None if w is None else w[i:j])
-                for i, j in zip(cuts, cuts[1:], strict=False)]
+                for i, j in pairwise(cuts)]
 
     one = loss._one_batch
     if not two_sided(type(loss).__name__):
