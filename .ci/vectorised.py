@@ -29,7 +29,8 @@ PASSES = {"find_largest": "Exponent", "add_exponentials": "Exponent",
           "weigh_exponentials": "Exponent", "add_costs": "Direct"}
 # Code that means to make doubles: sums, and what converts.
 MAKES_DOUBLES = (
-    *HELPERS, "mend", "map_wider", "sum_again", "lost_digits", "log_probability_factor", "log_logits_factor", "power_deviance", "add_rest_panel",
+    *HELPERS, "mend", "map_wider", "sum_again", "lost_digits",
+    "log_probability_factor", "log_logits_factor", "power_deviance", "add_rest_panel",
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,

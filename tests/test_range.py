@@ -52,9 +52,9 @@ def inner_power(rng, dtype, usual):
     return x if 1 < x < 2 else usual
 
 
-DRAWN = {"gamma": any_size, "delta": any_size, "margin": any_size, "pos_margin": any_size, "epsilon": any_size,
-         "pos_weight": any_size, "quantile": any_share, "level": any_share, "alpha": any_share,
-         "label_smoothing": any_share}
+DRAWN = {"gamma": any_size, "delta": any_size, "margin": any_size, "pos_margin": any_size,
+         "epsilon": any_size, "pos_weight": any_size, "quantile": any_share, "level": any_share,
+         "alpha": any_share, "label_smoothing": any_share}
 
 
 def parameters_of(case, rng, dtype):
