@@ -245,6 +245,7 @@ cdef inline void kl_divergence(const KLDivergence *c, wide y, wide p,
     u = u if ratio < two else ratio
     rest = rest if ratio < two else zero
     log_ratio = log_(u) + rest
+    log_ratio = nan if q < zero else log_ratio
     slope = zero if y == zero else slope
     curvature = zero if y == zero else curvature
     f[0] = keep_nan(y, p, times(y, log_ratio))
