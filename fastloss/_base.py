@@ -219,7 +219,8 @@ class Loss(Parametrised):
         Returns
         -------
         float, or ndarray for ``reduction="none"``
-            Summed in float64. The mean of nothing, and a mean whose weights sum to 0, is nan.
+            Summed in float64, also where an element is beyond the range of float32. The mean of
+            nothing, and a mean whose weights sum to 0, is nan.
 
         Raises
         ------

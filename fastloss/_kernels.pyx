@@ -34,7 +34,7 @@ from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample6
                             GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
 from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
-from fastloss._losses cimport Loss, sample
+from fastloss._losses cimport Loss, Overflowing, sample
 from fastloss._math cimport (exp_negative, fl_special, fl_specialf, is_finite, log1p_unit, log_,
                              magnitude, real, sqrt_)
 from fastloss._pairs cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
@@ -71,27 +71,24 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
         sample[Loss, real](&c, y[i], p[i], &fi, &gi, &hi)
         if Wanted is ValueTag or Wanted is ValueGradTag:
             f[i] = fi
+        if Wanted is not ValueTag:
+            g[i] = scale * gi
+        if Wanted is GradHessTag:
+            h[i] = scale * hi
+        if Loss in Overflowing:
+            # a sum is infinite or NaN if a term is
+            fi = gi + hi if Wanted is GradHessTag else fi + gi if Wanted is ValueGradTag else (
+                fi if Wanted is ValueTag else gi)
             if real is float:
                 special32 |= fl_specialf(fi)
             else:
                 special64 |= fl_special(fi)
-        if Wanted is not ValueTag:
-            g[i] = scale * gi
-            if real is float:
-                special32 |= fl_specialf(gi)
-            else:
-                special64 |= fl_special(gi)
-        if Wanted is GradHessTag:
-            h[i] = scale * hi
-            if real is float:
-                special32 |= fl_specialf(hi)
-            else:
-                special64 |= fl_special(hi)
-    if (special32 >> 31) | (special64 >> 63):
-        mend[Loss, real](parameters, scale, n, y, p,
-                         f if Wanted is ValueTag or Wanted is ValueGradTag else NULL,
-                         g if Wanted is not ValueTag else NULL,
-                         h if Wanted is GradHessTag else NULL)
+    if Loss in Overflowing:
+        if special32 | special64:
+            mend[Loss, real](parameters, scale, n, y, p,
+                             f if Wanted is ValueTag or Wanted is ValueGradTag else NULL,
+                             g if Wanted is not ValueTag else NULL,
+                             h if Wanted is GradHessTag else NULL)
 
 
 cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const real *p,
@@ -157,7 +154,8 @@ cdef bint fits(const double *parameters, Py_ssize_t n) noexcept nogil:
 
 cdef void sample_alone(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
     sample[Loss, real](c, y, p, f, g, h)
-    mend[Loss, real](c, 1, 1, &y, &p, f, g, h)
+    if Loss in Overflowing:
+        mend[Loss, real](c, 1, 1, &y, &p, f, g, h)
 
 
 cdef void sample_wider(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:

@@ -15,8 +15,9 @@ Rules for the functions:
   as 0.5, as a C double, which turns float arithmetic into double. Constants are typed:
   `cdef wide two = 2`, also the 0 in a comparison.
 * What passes the range of the type on its way to a result that does not, comes out infinite or
-  NaN: the kernels then compute that result again in a type of a larger range. Where it would
-  come out as a number, merely a wrong one, the function makes it NaN.
+  NaN, and the loss is in the list `Overflowing`: the kernels then compute that result again in a
+  type of a larger range. Where it would come out as a number, merely a wrong one, the function
+  makes it NaN.
 * No early return and no `if` around assignments: `a if c else b` on values, so that
   the loop vectorises. What takes more than an operation or two is computed first and
   chosen by name: the compiler makes branches of long alternatives, and of those it can
@@ -28,10 +29,10 @@ Rules for the functions:
 """
 from fastloss._math cimport wide
 from fastloss._distance cimport DistanceLoss, sample_distance
-from fastloss._margin cimport MarginLoss, sample_margin
-from fastloss._probability cimport ProbabilityLoss, sample_probability
+from fastloss._margin cimport Exponential, MarginLoss, sample_margin
+from fastloss._probability cimport KLDivergence, ProbabilityLoss, sample_probability
 from fastloss._quantile cimport QuantileLoss, sample_quantile
-from fastloss._rate cimport RateLoss, sample_rate
+from fastloss._rate cimport Gamma, RateLoss, Tweedie, sample_rate
 from fastloss._relative cimport RelativeLoss, sample_relative
 from fastloss._residual cimport ResidualLoss, sample_residual
 
@@ -43,6 +44,14 @@ ctypedef fused Loss:
     RateLoss
     RelativeLoss
     ResidualLoss
+
+# Losses whose results may pass the range on the way though the exact ones do not.
+ctypedef fused Overflowing:
+    Exponential
+    KLDivergence
+    Gamma
+    Tweedie
+    RelativeLoss
 
 
 cdef inline void sample(const Loss *c, wide y, wide p, wide *f, wide *g, wide *h) noexcept nogil:

@@ -2,7 +2,7 @@
 """Losses of labels 0 and 1, or between, and probabilities or logits, at one sample."""
 from libc.math cimport NAN
 
-from fastloss._math cimport (exp_negative, exp_product, keep_nan, least_normal, log_, log1m_half,
+from fastloss._math cimport (exp_negative, exp_product, keep_nan, log_, log1m_half,
                              log1p_unit, magnitude, times, wide)
 
 cdef struct Log:
@@ -244,9 +244,8 @@ cdef inline void kl_divergence(const KLDivergence *c, wide y, wide p,
     rest = rest if ratio > half else zero
     u = u if ratio < two else ratio
     rest = rest if ratio < two else zero
-    u = nan if (ratio < least_normal(one)) & (ratio > zero) else u     # without all its digits
     log_ratio = log_(u) + rest
-    curvature = nan if (slope < least_normal(one)) & (slope > zero) else curvature
+    log_ratio = nan if q < zero else log_ratio
     slope = zero if y == zero else slope
     curvature = zero if y == zero else curvature
     f[0] = keep_nan(y, p, times(y, log_ratio))

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Likelihoods of counts and amounts, at one sample."""
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY
 
-from fastloss._math cimport exp_, exp_product, keep_nan, least_normal, log_, times, wide
+from fastloss._math cimport exp_, exp_product, keep_nan, log_, times, wide
 
 cdef struct Poisson:
     double unused
@@ -55,12 +55,7 @@ cdef inline void gamma(const Gamma *c, wide y, wide z,
                        wide *f, wide *g, wide *h) noexcept nogil:
     cdef wide one = 1
     cdef wide inf = INFINITY
-    cdef wide nan = NAN
-    cdef wide decay = exp_(-z)
-    cdef wide ratio
-    # without all its digits; 0 at infinity
-    decay = nan if (decay < least_normal(z)) & (z < inf) else decay
-    ratio = times(y, decay)
+    cdef wide ratio = times(y, exp_(-z))
     f[0] = keep_nan(y, z, ratio if ratio == inf else z + ratio)
     g[0] = keep_nan(y, z, one - ratio)
     h[0] = keep_nan(y, z, ratio)
@@ -72,12 +67,7 @@ cdef inline void tweedie(const Tweedie *c, wide y, wide z,
     cdef wide rise = <wide>c.rise
     cdef wide fall = <wide>c.fall
     cdef wide rising = exp_product(c.rise, z, zero)
-    cdef wide inf = INFINITY
-    cdef wide nan = NAN
-    cdef wide decay = exp_product(c.fall, z, zero)
-    cdef wide falling
-    decay = nan if (decay < least_normal(z)) & (z < inf) else decay     # as above
-    falling = times(y, decay)
+    cdef wide falling = times(y, exp_product(c.fall, z, zero))
     f[0] = keep_nan(y, z, rising / rise - falling / fall)
     g[0] = keep_nan(y, z, rising - falling)
     h[0] = keep_nan(y, z, rise * rising - fall * falling)

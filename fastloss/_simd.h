@@ -101,19 +101,21 @@
 #define ROUND_TWICEF (0x1.8p23f + 254.0f)
 #define ROUND_TWICE (0x1.8p52 + 2046.0)
 
-/* The top bit is set if x is infinite or NaN. */
+/* Not 0 if x is infinite or NaN. */
 FL_INLINE uint32_t fl_specialf(float x)
 {
     uint32_t i;
+    x -= x;
     memcpy(&i, &x, 4);
-    return (i & 0x7f800000u) + 0x00800000u;
+    return i;
 }
 
 FL_INLINE uint64_t fl_special(double x)
 {
     uint64_t i;
+    x -= x;
     memcpy(&i, &x, 8);
-    return (i & 0x7ff0000000000000ULL) + 0x0010000000000000ULL;
+    return i;
 }
 
 /* ---- logarithms ---------------------------------------------------------------------- */

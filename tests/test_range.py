@@ -11,6 +11,8 @@ import pytest
 from cases import CASES, DTYPES, f32, seeded
 from exact import of_dtype
 
+import fastloss as fl
+
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -50,9 +52,9 @@ def inner_power(rng, dtype, usual):
     return x if 1 < x < 2 else usual
 
 
-DRAWN = {"gamma": any_size, "delta": any_size, "margin": any_size, "pos_margin": any_size, "epsilon": any_size,
-         "pos_weight": any_size, "quantile": any_share, "level": any_share, "alpha": any_share,
-         "label_smoothing": any_share}
+DRAWN = {"gamma": any_size, "delta": any_size, "margin": any_size, "pos_margin": any_size,
+         "epsilon": any_size, "pos_weight": any_size, "quantile": any_share, "level": any_share,
+         "alpha": any_share, "label_smoothing": any_share}
 
 
 def parameters_of(case, rng, dtype):
@@ -118,6 +120,8 @@ def exact(case, parameters, y, p, dtype):
     """Return loss and derivatives in mpmath's numbers, None at a kink or where there is none."""
     parameters = of_dtype(parameters, dtype)
     digits = DIGITS[dtype]
+    if case.labels == "reals" and abs(p - y) > np.finfo(dtype).max:
+        return None, None, None     # the residual is infinite
     with mp.workdps(digits):
         at, target = mp.mpf(p), mp.mpf(y)
         size = min(abs(at) or 1, 1, case.scale(parameters))
@@ -144,8 +148,8 @@ def exact(case, parameters, y, p, dtype):
         return f, g if known_g or not g else None, h if known_h or not h else None
 
 
-def slack(case, parameters, p, dtype):
-    """Return what rounding a number below the least normal one may cost, times what multiplies it."""
+def slack(case, parameters, y, p, dtype):
+    """Return what rounding below the least normal number may cost, times what multiplies it."""
     least = float(np.finfo(dtype).smallest_subnormal)
     if case.name == "LogLoss":
         return least * max(parameters["pos_weight"], 1)
@@ -154,6 +158,10 @@ def slack(case, parameters, p, dtype):
         return least * (1 + 2 * gamma) * (1 + gamma) * (1 + abs(p))
     if case.name in ("ContrastiveLoss", "QualityLoss"):
         return least * abs(p)
+    if case.name in ("GammaLoss", "TweedieLoss"):       # y times an exponential
+        return least * max(y, 1.0)
+    if case.name == "KLDivergenceLoss":                 # y / p, divided by p
+        return least / p if p > least else np.inf
     return least
 
 
@@ -191,11 +199,42 @@ def check(case, dtype, seed, oracle=False, count=40):
                 if wanted is None:
                     continue
                 error = error_of(results[k][i], wanted, terms[k][i], dtype,
-                                 slack(case, parameters, float(p[i]), dtype))
+                                 slack(case, parameters, float(y[i]), float(p[i]), dtype))
                 compared += 1
                 yield error / case.bounds[k], ("fgh"[k], error, parameters, y[i], p[i],
                                                results[k][i], mp.nstr(wanted, 17))
     assert compared >= count / 2
+
+
+@every_dtype
+def test_sums_hold_what_float32_does_not(dtype):
+    large, small = np.array([2e20, 0.0], dtype), np.array([1e-25, 0.0], dtype)
+    zero, w = np.zeros(2), np.array([0.5, 2.0])
+    for p in (large, small):
+        square = float(p[0]) ** 2
+        for got, wanted in [
+            (fl.squared_loss(zero, p), square / 2),
+            (fl.squared_loss(zero, p, sample_weight=w), square / 5),
+            (fl.SquaredLoss(reduction="sum").value_and_grad(zero, p)[0], square),
+            (fl.contrastive_loss(np.ones(2), p), square / 2),
+            (fl.huber_loss(zero, p, delta=float(f32(1e30))), square / 4),
+            (fl.expectile_loss(zero, p, level=0.25), square * 0.375),
+        ]:
+            assert abs(got - wanted) <= 1e-15 * wanted, (got, wanted)
+    element = fl.SquaredLoss(reduction="none").value(zero, large)
+    assert element[0] == (np.inf if dtype == np.float32 else float(large[0]) ** 2)
+
+
+@every_dtype
+@pytest.mark.parametrize("n", [1, 100, 2500])
+def test_a_sum_beyond_float32_does_not_depend_on_order(dtype, n):
+    rng = seeded(dtype, n, "order")
+    p = (rng.normal(size=n) * 10.0 ** rng.choice([-30, -22, 20, 30], n)).astype(dtype)
+    exact_sum = float(sum(mp.mpf(float(x)) ** 2 for x in p))
+    for order in (slice(None), slice(None, None, -1), rng.permutation(n)):
+        for threads in (1, 2):
+            got = fl.SquaredLoss(reduction="sum").value(np.zeros(n), p[order], n_threads=threads)
+            assert abs(got - exact_sum) <= 3e-7 * exact_sum
 
 
 @every_case

@@ -41,8 +41,8 @@ class Reference(Loss):
         y64, p64 = y.astype(dtype).astype(np.float64), p.astype(np.float64)
         w64 = np.ones(p.shape) if w is None else w.astype(dtype).astype(np.float64)
         with np.errstate(all="ignore"):
-            wide = (a.astype(np.longdouble) for a in (y64, p64))
-            f, g, h = (a.astype(np.float64) for a in self._elements(*wide, dtype))
+            results = self._elements(y64.astype(np.longdouble), p64.astype(np.longdouble), dtype)
+            f, g, h = (a.astype(np.float64) for a in results)
             nan = np.isnan(y64) | np.isnan(p64)
             f, g, h = (np.where(nan, np.nan, a) for a in (f, g, h))
             return w64, w64 * f, w64 * g, w64 * h

@@ -58,8 +58,8 @@ class TweedieDevianceLoss(Reference, fastloss.TweedieDevianceLoss):
     def _apart(self, y: Array, p: Array) -> Array:
         """Return half the deviance, where y and p are not close.
 
-        With r = y / p it is p^a ((r^a - 1) / a - (r - 1)) / b, or p^a (r (r^b - 1) / b - (r - 1)) / a,
-        of which one does not cancel; (r^a - 1) / a is ln r at a = 0.
+        With r = y / p it is p^a ((r^a - 1) / a - (r - 1)) / b, or p^a (r (r^b - 1) / b -
+        (r - 1)) / a, of which one does not cancel; (r^a - 1) / a is ln r at a = 0.
         """
         a, b = 2 - np.longdouble(self.power), 1 - np.longdouble(self.power)
         r = np.maximum(y, 0) / p
