@@ -213,7 +213,9 @@ def bounded(names, name, y, p, values=()):
                *derivatives, wanted)
         for target, (value,) in zip((g_at, h_at), derivatives, strict=True):
             if value == value:
-                noise = 1e-17 * abs(g_at[0].value) / distance if target is h_at else 0.0
+                noise = target[0].error if target[0].error < math.inf else 0.0
+                if target is h_at:
+                    noise += 1e-17 * abs(g_at[0].value) / distance
                 target[0] = Bounded(value, 1e-13 * abs(value) + noise
                                     if math.isfinite(value) else 0.0)
 
