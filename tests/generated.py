@@ -213,7 +213,8 @@ def bounded(names, name, y, p, values=()):
                *derivatives, wanted)
         for target, (value,) in zip((g_at, h_at), derivatives, strict=True):
             if value == value:
-                noise = target[0].error if target[0].error < math.inf else 0.0
+                # of terms that cancel, as large as the constants of drawn formulas
+                noise = 4 * float(np.finfo(np.longdouble).eps)
                 if target is h_at:
                     noise += 1e-17 * abs(g_at[0].value) / distance
                 target[0] = Bounded(value, 1e-13 * abs(value) + noise
