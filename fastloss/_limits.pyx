@@ -9,6 +9,7 @@ cdef extern from "_series.h" nogil:
         Y, P, PARAMETER, NUMBER, TRUTH, ROUND, ADD, SUB, MUL, DIV, NEG, ABS, SQRT, POW, LT, LE, EQ
         NE, AND, OR, NOT, SELECT, SIGN, FLOOR, CEIL, TRUNC, EXP, EXPM1, LOG, LOG1P, LOG2, LOG10
         SIN, COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA
+        DIRECTION
     ctypedef struct step:
         int op, moves
         int args[3]
@@ -26,7 +27,8 @@ OPERATIONS = {
     "expm1": EXPM1, "expm1_negative": EXPM1, "log": LOG, "log1p": LOG1P, "log2": LOG2,
     "log10": LOG10, "sin": SIN, "cos": COS, "tan": TAN, "sinh": SINH, "cosh": COSH, "asin": ASIN,
     "acos": ACOS, "atan": ATAN, "asinh": ASINH, "acosh": ACOSH, "atanh": ATANH, "erf": ERF,
-    "erfc": ERFC, "lgamma": LGAMMA, "gamma": GAMMA}
+    "erfc": ERFC, "lgamma": LGAMMA, "gamma": GAMMA,
+    "direction": DIRECTION}
 
 ctypedef fused real:
     float

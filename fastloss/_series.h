@@ -152,7 +152,7 @@ static wide at_point(const series *a) {
 
 enum { Y, P, PARAMETER, NUMBER, TRUTH, ROUND, ADD, SUB, MUL, DIV, NEG, ABS, SQRT, POW, LT, LE, EQ,
        NE, AND, OR, NOT, SELECT, SIGN, FLOOR, CEIL, TRUNC, EXP, EXPM1, LOG, LOG1P, LOG2, LOG10, SIN,
-       COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA };
+       COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA, DIRECTION };
 
 #define PI 3.141592653589793238462643383279502884L
 #define LN2 0.693147180559945309417232121458176568L
@@ -355,10 +355,10 @@ static void follow(const step *steps, int n, place *found, double y, double p,
         case OR: r->truth = a->truth || b->truth; break;
         case NOT: r->truth = !a->truth; break;
         case SELECT: r->s = a->truth ? b->s : c->s; break;
-        case SIGN:
+        case SIGN: case DIRECTION:     /* the latter is part of a function without a step */
             x = at_point(&a->s);
             if (a->s.n < 0) r->s = no_series();
-            else r->s = constant(!taken ? sign_of(&a->s) : (x > 0) - (x < 0));
+            else r->s = constant(!taken || now->op == DIRECTION ? sign_of(&a->s) : (x > 0) - (x < 0));
             break;
         case FLOOR: case CEIL: case TRUNC: r->s = whole(now->op, &a->s, taken); break;
         case LGAMMA: x = at_point(&a->s); r->s = constant(lgammal(x)); break;

@@ -213,7 +213,10 @@ def bounded(names, name, y, p, values=()):
                *derivatives, wanted)
         for target, (value,) in zip((g_at, h_at), derivatives, strict=True):
             if value == value:
-                noise = 1e-17 * abs(g_at[0].value) / distance if target is h_at else 0.0
+                # of terms that cancel, as large as the constants of drawn formulas
+                noise = 4 * float(np.finfo(np.longdouble).eps)
+                if target is h_at:
+                    noise += 1e-17 * abs(g_at[0].value) / distance
                 target[0] = Bounded(value, 1e-13 * abs(value) + noise
                                     if math.isfinite(value) else 0.0)
 

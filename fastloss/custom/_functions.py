@@ -110,7 +110,7 @@ def tanh(x: Node) -> Node:
     """Return tanh x, by exponentials of -2 |x|; its slope far out is not that of 1 - tanh² x."""
     x, exponent = number_of(x), -2.0 * absolute(x)
     less = call("expm1_negative", exponent)
-    v = call("sign", x) * (-less / (2.0 + less))
+    v = call("direction", x) * (-less / (2.0 + less))
     decay = call("exp", exponent)
     slope = 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
     return with_derivatives(v, *chained(x, slope, -2.0 * (v * slope)), [x], [])
