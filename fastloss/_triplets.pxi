@@ -44,30 +44,30 @@ cdef inline real least_above(Py_ssize_t n, const real *x, real bound, real *seco
 
     inf if there is none.
     """
-    cdef real lanes[LANES]
-    cdef real seconds[LANES]
+    cdef real lanes[2 * LANES]
+    cdef real seconds[2 * LANES]
     cdef real none = INFINITY
     cdef real found = none
     cdef real next = none
     cdef real v, more
     cdef Py_ssize_t i, k
-    for k in range(LANES):
+    for k in range(2 * LANES):
         lanes[k] = none
         seconds[k] = none
-    for i in range(n // LANES):
-        for k in range(LANES):
-            v = x[i * LANES + k]
+    for i in range(n // (2 * LANES)):
+        for k in range(2 * LANES):
+            v = x[i * 2 * LANES + k]
             v = v if v > bound else none
             more = lanes[k] if v < lanes[k] else v
             lanes[k] = v if v < lanes[k] else lanes[k]
             seconds[k] = more if more < seconds[k] else seconds[k]
-    for k in range(LANES):
+    for k in range(2 * LANES):
         v = lanes[k]
         more = found if v < found else v
         found = v if v < found else found
         more = seconds[k] if seconds[k] < more else more
         next = more if more < next else next
-    for i in range(n // LANES * LANES, n):
+    for i in range(n // (2 * LANES) * (2 * LANES), n):
         v = x[i] if x[i] > bound else none
         more = found if v < found else v
         found = v if v < found else found
@@ -79,21 +79,34 @@ cdef inline real least_above(Py_ssize_t n, const real *x, real bound, real *seco
 cdef inline Py_ssize_t next_within(Py_ssize_t n, const real *x, Py_ssize_t start, real low,
                                    real high) noexcept nogil:
     """The index of the first number from `start` on that lies between two; n if none does."""
-    cdef Py_ssize_t i, k, group, groups = n // (4 * LANES)
-    cdef Py_ssize_t first = (start + 4 * LANES - 1) // (4 * LANES)
-    cdef int found = 0
-    for i in range(start, min(first * 4 * LANES, n)):
-        if (x[i] >= low) & (x[i] <= high):
-            return i
-    for group in range(first, groups):
-        for k in range(4 * LANES):
-            found |= (x[group * 4 * LANES + k] >= low) & (x[group * 4 * LANES + k] <= high)
+    cdef real lanes[LANES]
+    cdef real none = INFINITY
+    cdef real v, w
+    cdef Py_ssize_t i, k, end
+    cdef bint found
+    i = start
+    while i < n:
+        # whole stretches at once: how far outside their numbers are
+        end = min(i + 16 * LANES, n)
+        found = end < i + 16 * LANES
+        if not found:
+            for k in range(LANES):
+                lanes[k] = none
+            while i < end:
+                for k in range(LANES):
+                    v = low - x[i + k]
+                    w = x[i + k] - high
+                    v = v if v > w else w
+                    lanes[k] = v if v < lanes[k] else lanes[k]
+                i += LANES
+            for k in range(LANES):
+                found |= lanes[k] <= 0
+            i = end - 16 * LANES
         if found:
-            groups = group
-            break
-    for i in range(max(start, groups * 4 * LANES), n):
-        if (x[i] >= low) & (x[i] <= high):
-            return i
+            for k in range(i, end):
+                if (x[k] >= low) & (x[k] <= high):
+                    return k
+        i = end
     return n
 
 

@@ -284,7 +284,7 @@ def test_partial_is_that_of_other_losses():
     assert isinstance(PairContrastiveLoss().partial(A, B, Y), fl.Partial)
 
 
-@pytest.mark.parametrize("length", [2**50, 2**55, 2**58, 2**60])
+@pytest.mark.parametrize("length", [2**50, 2**55, 2**58])
 def test_rows_longer_than_memory(length):
     x = np.broadcast_to(1.0, (1, length))
     for loss, rest in ((embedding.PairContrastiveLoss(), (x, [1])),
