@@ -39,13 +39,26 @@ class TweedieDevianceLoss(Reference, fastloss.TweedieDevianceLoss):
         k, e = self.power, y - p
         if k == 0:
             return e * e, -2 * e, np.full_like(p, 2.0)
-        p = np.where((p < 0) & (k != int(k)), np.nan, p)
-        f = 2 * np.where((np.abs(e) < 0.3 * (y + p)) & (p > 0), self._close(e, p),
-                         self._apart(y, p))
+        p = np.where((p < 0) & (k not in (1, 2)), np.nan, p)
+        f = np.where(np.abs(e) < 0.3 * (y + p), self._close(e, p), self._apart(y, p))
+        f = 2 * np.where((p > 0) & (p < np.inf) & (np.abs(y) < np.inf), f, self._textbook(y, p))
         slope = 2 * np.abs(p) ** -k
         if k == 1:      # at p = y = 0 it has a derivative
             return f, np.where(y == 0, 2, -2 * (e / p)), term(y, 2 / p / p)
         return f, term(-e, slope), slope * (1 + k * (e / p))
+
+    def _textbook(self, y: Array, p: Array) -> Array:
+        """Return half the deviance as the textbook has it, for what is no positive number."""
+        k = self.power
+        if k == 1:
+            return term(y, np.log(y / p)) - (y - p)
+        if k == 2:
+            r = y / p
+            return np.where(np.isinf(r), r, r - 1 - np.log(r))
+        power = np.where(y > 0, np.abs(y), 0.0) ** (2 - k)
+        product, rest = term(y, p ** (1 - k)), p ** (2 - k)
+        result = power / ((1 - k) * (2 - k)) - product / (1 - k) + rest / (2 - k)
+        return np.where(power + product + rest == np.inf, np.inf, result)   # the limit
 
     def _close(self, e: Array, p: Array) -> Array:
         """Return half the deviance as an integral, e = y - p."""
