@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastloss._values import _is_missing, array_of
+from fastloss._values import _is_missing, array_of, is_masked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +63,8 @@ def _nulls(found: Any) -> Array | None:
     if hasattr(dtype, "na_value") and not (dtype.kind == "f" and isinstance(dtype.na_value, float)):
         return np.asarray(found.isna())  # of pandas' own types
     if isinstance(found, (list, tuple)):
+        if is_masked(found):
+            return np.array([is_masked(each) for each in found])
         try:
             found = np.asarray(found)
         except ValueError:  # lists of several lengths

@@ -12,7 +12,7 @@ import numpy as np
 from fastloss import pointwise
 from fastloss._base import DISTANCES, REALS, WEIGHTS, Interval, Loss, check_values
 from fastloss._booster import inside, settle
-from fastloss._values import array_of
+from fastloss._values import array_of, is_masked
 from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Adapter:
         except (TypeError, ValueError) as error:
             of_classes = self._labels is None or self._labels.high == 1
             cure = ""
-            if name == "y_true" and of_classes and np.asarray(x).dtype.kind in "OSUT":
+            if name == "y_true" and of_classes and not is_masked(x) and (
+                    np.asarray(x).dtype.kind in "OSUT"):
                 cure = "; numpy.unique(y_true, return_inverse=True)[1] numbers classes from 0"
             raise self._error(f"{error}{cure}") from None
 

@@ -114,13 +114,11 @@ def dense(x: Any, name: str) -> Array:
     """
     if isinstance(x, np.matrix):
         raise TypeError(f"{name} is an np.matrix, which is not supported; pass np.asarray of it")
+    try:
+        check_unmasked(x, name)
+    except TypeError as error:  # scikit-learn takes hidden elements for values, or fails
+        raise InputError(str(error)) from None
     array = np.asarray(x)
-    if type(x) is not np.ndarray and (  # a list of numbers holds no masked arrays
-            isinstance(x, np.ndarray) or array.ndim != 1 or array.dtype == object):
-        try:
-            check_unmasked(x, name)
-        except TypeError as error:  # scikit-learn takes hidden elements for values, or fails
-            raise InputError(str(error)) from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of dtype {array.dtype}")
     if array.dtype.kind == "V":
