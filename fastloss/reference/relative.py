@@ -50,8 +50,10 @@ class TweedieDevianceLoss(Reference, fastloss.TweedieDevianceLoss):
     def _textbook(self, y: Array, p: Array) -> Array:
         """Return half the deviance as the textbook has it, for what is no positive number."""
         k = self.power
+        result: Array
         if k == 1:
-            return term(y, np.log(y / p)) - (y - p)
+            result = term(y, np.log(y / p)) - (y - p)
+            return result
         if k == 2:
             r = y / p
             return np.where(np.isinf(r), r, r - 1 - np.log(r))
