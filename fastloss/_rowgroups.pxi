@@ -11,6 +11,11 @@ cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
     return <Py_ssize_t>(label if label < last else last)
 
 
+cdef const double *fetch_labels(const RowJob *job, Py_ssize_t start, Py_ssize_t n,
+                                double *block) noexcept nogil:
+    return fetch[double](&job.vectors, &job.vectors.y, start, n, block)
+
+
 cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
     return 1 if job.class_weights == NULL else job.class_weights[label]
 
@@ -36,7 +41,7 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
             rows.weight[k] = w[k]
     if job.soft:
         return
-    labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
+    labels = fetch_labels(job, start, n, label_block)
     for k in range(n):
         rows.label[k] = class_of(job, labels[k])
     if job.ignored == job.ignored:

@@ -20,7 +20,7 @@ cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real t
     if job.vectors.w.data != NULL:
         w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
     if not job.soft:
-        labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
+        labels = fetch_labels(job, start, n, label_block)
         for i in range(n):
             v = labels[i]
             # adding and taking off 2^52 rounds to a whole number

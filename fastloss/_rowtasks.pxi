@@ -138,6 +138,15 @@ cdef inline Py_ssize_t row_space(const RowJob *job) noexcept nogil:
     return (job.together * job.classes + LANES) * <Py_ssize_t>sizeof(double) // LINE * LINE + LINE
 
 
+cdef void carry_rows(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
+                     bint turned, real *tiles, real *spare, RowStage *stage,
+                     bint outward) noexcept nogil:
+    """Move rows into tiles or outward from them.
+
+    One function for all matrices: inlined at each, gcc runs out of registers where it turns tiles.
+    """
+    move_rows[real](job, a, start, n, turned, tiles, spare, stage.parts, outward)
+
 
 cdef inline real *row_of(const RowJob *job, const Operand *a, bint direct, Py_ssize_t start,
                          Py_ssize_t k, real *block) noexcept nogil:
@@ -178,9 +187,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
     cdef Py_ssize_t tile, k, i, count, label
     cdef Py_ssize_t tiles = (n + LANES - 1) // LANES
     if not direct_p:
-        move_rows[real](job, &at.p, start, n, turned, z, spare, stage.parts, False)
+        carry_rows[real](job, &at.p, start, n, turned, z, spare, stage, False)
     if job.soft:
-        move_rows[real](job, &at.y, start, n, turned, t, spare, stage.parts, False)
+        carry_rows[real](job, &at.y, start, n, turned, t, spare, stage, False)
     for tile in range(tiles):
         count = min(n - tile * LANES, <Py_ssize_t>LANES)
         open_group[real](job, start + tile * LANES, count, 0, &groups[tile])
@@ -246,9 +255,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
             if has_h:
                 to_h[i * along] = 0
     if not direct_g:
-        move_rows[real](job, &at.g, start, n, turned, g, spare, stage.parts, True)
+        carry_rows[real](job, &at.g, start, n, turned, g, spare, stage, True)
     if has_h and not direct_h:
-        move_rows[real](job, &at.h, start, n, turned, h, spare, stage.parts, True)
+        carry_rows[real](job, &at.h, start, n, turned, h, spare, stage, True)
 
 
 cdef Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil:
