@@ -1,5 +1,5 @@
 # cython: language_level=3
-from fastloss._job cimport Bound
+from fastloss._job cimport Bound, Sums
 
 cdef enum Reduction:
     MEAN, SUM, NONE, SUM_OVER_BATCH_SIZE
@@ -14,3 +14,5 @@ cdef class Kernel:
                         bint errors)
 
 cdef double quotient(double a, double b) noexcept nogil
+cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size, bint other_mode)
+cdef tuple part_of(const Sums *sums, Py_ssize_t count)

@@ -47,13 +47,13 @@ cdef double quotient(double a, double b) noexcept nogil:
 
 
 cdef int run_job(const Job *job, Sums *sums) except -1:
-    """Run the kernels without the GIL."""
-    cdef int failed
+    """Run the kernels without the GIL; 1 where the caller's mode is not the default one."""
+    cdef int mode
     with nogil:
-        failed = run(job, sums)
-    if failed:
+        mode = run(job, sums)
+    if mode < 0:
         raise MemoryError
-    return 0
+    return mode
 
 
 cdef void lay_out(Job *job, PyObject **arrays, Operand **operands, int count, bint fortran):
@@ -120,17 +120,18 @@ cdef class Kernel:
     cdef tuple evaluate(self, object y_true, object y_pred, object sample_weight, int outputs,
                         bint per_element, object out_f, object out_g, object out_h,
                         object n_threads, tuple names, object scale, bint errors):
-        """Sums of loss and weight, and the arrays of loss, gradient and hessian that are wanted.
+        """The reduced value, and the arrays of loss, gradient and hessian that are wanted.
 
         `names` are what the user calls out_f, out_g and out_h; `scale` is that of the gradient, if
-        it is not what the reduction says; with `errors`, what rounding took from the sums is last.
+        it is not what the reduction says. With `errors`, sums of loss and weight, the number of
+        elements, and what rounding took from the sums take the place of the value.
         """
         cdef Job job
         cdef Sums sums
         cdef PyObject *arrays[6]
         cdef Operand *operands[6]
         cdef int first_output, i, count = 2
-        cdef bint fortran
+        cdef bint fortran, other_mode
         cdef object f = None
         cdef object g = None
         cdef object h = None
@@ -194,28 +195,34 @@ cdef class Kernel:
         job.outputs = outputs
         job.loss = &self.bound
         job.want_sum = not per_element and (outputs == VALUE or outputs == VALUE_GRAD)
-        run_job(&job, &sums)
+        other_mode = run_job(&job, &sums)
         if w is None:
             sums.weight.high = job.size
             sums.weight.low = 0
         if errors:
-            return (sums.loss.high, sums.weight.high, job.size, f, g, h,
-                    sums.loss.low, sums.weight.low)
-        return sums.loss.high, sums.weight.high, job.size, f, g, h
+            return part_of(&sums, job.size), f, g, h
+        return reduced(self.reduction, sums.loss.high, sums.weight.high, job.size, other_mode), f, g, h
 
 
-cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size):
+cdef tuple part_of(const Sums *sums, Py_ssize_t count):
+    """What a `Partial` holds: sums of loss and weight, the count, and what rounding took."""
+    return sums.loss.high, sums.weight.high, count, sums.loss.low, sums.weight.low
+
+
+cdef double reduced(int reduction, double loss, double weight, Py_ssize_t size, bint other_mode):
     cdef double divisor = 1
     if reduction == MEAN:
         divisor = weight
     elif reduction == SUM_OVER_BATCH_SIZE:
         divisor = size
-    return quotient(loss, divisor)
+    if other_mode:      # else asking for the mode again is a tenth of a small call
+        return quotient(loss, divisor)
+    return loss / divisor if divisor != 0 else NAN
 
 
 def reduce(str reduction, double loss, double weight, Py_ssize_t size):
     """The reduced value from its sums."""
-    return reduced(REDUCTIONS[reduction], loss, weight, size)
+    return reduced(REDUCTIONS[reduction], loss, weight, size, True)
 
 
 cdef tuple SINGLE = ("out", "out", "out")
@@ -238,14 +245,12 @@ def value(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
         raise ValueError("out is for reduction='none': any other value is a float")
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, per_element,
                       out, None, None, n_threads, SINGLE, None, False)
-    if per_element:
-        return result[3]
-    return reduced(kernel.reduction, result[0], result[1], result[2])
+    return result[1] if per_element else result[0]
 
 
 def grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     return kernel.evaluate(y_true, y_pred, sample_weight, GRAD, False,
-                    None, out, None, n_threads, SINGLE, None, False)[4]
+                    None, out, None, n_threads, SINGLE, None, False)[2]
 
 
 def value_and_grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
@@ -253,28 +258,27 @@ def value_and_grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads)
         out_f, out_g = pair(out, "(value, grad)")
         result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, True,
                           out_f, out_g, None, n_threads, VALUE_AND_GRAD, None, False)
-        return result[3], result[4]
+        return result[1], result[2]
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False,
                       None, out, None, n_threads, SINGLE, None, False)
-    return reduced(kernel.reduction, result[0], result[1], result[2]), result[4]
+    return result[0], result[2]
 
 
 def grad_and_hess(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     out_g, out_h = pair(out, "(grad, hess)")
     result = kernel.evaluate(y_true, y_pred, sample_weight, GRAD_HESS, False,
                       None, out_g, out_h, n_threads, GRAD_AND_HESS, None, False)
-    return result[4], result[5]
+    return result[2], result[3]
 
 
 def partial_sums(Kernel kernel, y_true, y_pred, sample_weight, n_threads):
     """Sum of the weighted losses, sum of the weights, number of elements; roundings of the sums."""
-    result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, False,
-                             None, None, None, n_threads, SINGLE, None, True)
-    return result[:3] + result[6:]
+    return kernel.evaluate(y_true, y_pred, sample_weight, VALUE, False,
+                           None, None, None, n_threads, SINGLE, None, True)[0]
 
 
 def partial_sums_and_grad(Kernel kernel, y_true, y_pred, sample_weight, double scale, n_threads):
     """The same, and the gradient of the sum times a scale."""
     result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False,
                              None, None, None, n_threads, SINGLE, scale, True)
-    return result[:3] + result[6:], result[4]
+    return result[0], result[2]

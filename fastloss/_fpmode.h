@@ -43,6 +43,8 @@ static inline fl_mode fl_enter_default_mode(void) {
     return before;
 }
 
+static inline int fl_is_default_mode(fl_mode mode) { return mode == FL_DEFAULT; }
+
 static inline void fl_leave_default_mode(fl_mode before) {
     FL_FENCE();
     if (before != FL_DEFAULT)

@@ -5,3 +5,4 @@ cdef extern from "_fpmode.h" nogil:
     ctypedef int Mode "fl_mode"
     Mode enter_default_mode "fl_enter_default_mode"()
     void leave_default_mode "fl_leave_default_mode"(Mode before)
+    bint is_default_mode "fl_is_default_mode"(Mode mode)

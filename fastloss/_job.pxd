@@ -52,6 +52,8 @@ ctypedef struct Bound:
     Sum64 sum64
     Sample32 sample32              # NULL: only blocks
     Sample64 sample64
+    Map32 mend32                   # of losses that may overflow on the way to a result, else NULL:
+    Map64 mend64                   # computes what is infinite or NaN again; the map of values does not
     double parameters[12]
 
 # An array of the user's. Strides are in bytes, in the job's order of dimensions.
@@ -90,7 +92,8 @@ ctypedef struct Sums:
     Sum loss
     Sum weight
 
-# 0, or -1 where there is no memory; then nothing was written.
+# 0; 1 where the caller does not compute in the default mode; -1 where there is no memory, and then
+# nothing was written.
 ctypedef int (*Runner)(const Job *job, Sums *total) noexcept nogil
 
 # A row-wise loss. `vectors` describes what there is one of per row: labels, weights, element

@@ -28,15 +28,15 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._fpmode cimport Mode, enter_default_mode, is_default_mode, leave_default_mode
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
                             Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
                             GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
 from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
-from fastloss._losses cimport Loss, Overflowing, sample
-from fastloss._math cimport (exp_negative, fl_special, fl_specialf, is_finite, log1p_unit, log_,
-                             magnitude, real, sqrt_)
+from fastloss._losses cimport Loss, Overflowing, mend_values, sample
+from fastloss._math cimport (any_special, exp_negative, fl_special, fl_specialf, is_finite,
+                             log1p_unit, log_, magnitude, real, sqrt_)
 from fastloss._pairs cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
                               pair_exponent, squares_fit)
 from fastloss._probability cimport (FocalLoss, Log, LossOfFactor, has_factor, log_factor,
@@ -75,24 +75,21 @@ cdef void map_block(const Loss *parameters, real scale, Py_ssize_t n, const real
             g[i] = scale * gi
         if Wanted is GradHessTag:
             h[i] = scale * hi
-        if Loss in Overflowing:
+        if Loss in Overflowing and Wanted is not ValueTag:
             # a sum is infinite or NaN if a term is
-            fi = gi + hi if Wanted is GradHessTag else fi + gi if Wanted is ValueGradTag else (
-                fi if Wanted is ValueTag else gi)
+            fi = gi + hi if Wanted is GradHessTag else gi
             if real is float:
                 special32 |= fl_specialf(fi)
             else:
                 special64 |= fl_special(fi)
-    if Loss in Overflowing:
+    if Loss in Overflowing and Wanted is not ValueTag:
         if special32 | special64:
-            mend[Loss, real](parameters, scale, n, y, p,
-                             f if Wanted is ValueTag or Wanted is ValueGradTag else NULL,
-                             g if Wanted is not ValueTag else NULL,
-                             h if Wanted is GradHessTag else NULL)
+            mend[Loss, real](parameters, scale, n, y, p, NULL, g,
+                             h if Wanted is GradHessTag else NULL, 0)
 
 
 cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const real *p,
-               real *f, real *g, real *h) noexcept nogil:
+               real *f, real *g, real *h, int wanted) noexcept nogil:
     """Compute results that are infinite or NaN again in a larger range; NULL: not wanted.
 
     Each on its own, so that it does not depend on what else is wanted, or who the neighbours are.
@@ -138,7 +135,7 @@ cdef void map_wider(const Loss *parameters, real scale, Py_ssize_t n, const real
         if h != NULL:
             h[i] = scale * <real>hi
     if real is float:
-        mend[Loss, float](&c, scale, n, y, p, f, g, h)
+        mend[Loss, float](&c, scale, n, y, p, f, g, h, 0)
 
 
 cdef bint fits(const double *parameters, Py_ssize_t n) noexcept nogil:
@@ -155,7 +152,7 @@ cdef bint fits(const double *parameters, Py_ssize_t n) noexcept nogil:
 cdef void sample_alone(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
     sample[Loss, real](c, y, p, f, g, h)
     if Loss in Overflowing:
-        mend[Loss, real](c, 1, 1, &y, &p, f, g, h)
+        mend[Loss, real](c, 1, 1, &y, &p, f, g, h, 0)
 
 
 cdef void sample_wider(const Loss *c, real y, real p, real *f, real *g, real *h) noexcept nogil:
@@ -239,13 +236,11 @@ cdef inline void round_once(Sum *total) noexcept nogil:
         total.low = 0
 
 
-cdef inline double accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
-    """Add numbers to a sum; return their own, rounded, for a look at its size."""
+cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
     cdef Py_ssize_t i, j, k, at
     cdef Py_ssize_t panels = n // (LANES * DEPTH)
     cdef double lanes[LANES]
     cdef double s, t
-    cdef double own = 0
     for i in range(panels):
         for k in range(LANES):          # vectorised: a lane stays in a register
             s = 0
@@ -255,17 +250,12 @@ cdef inline double accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept 
                                                        + a[at + 3 * LANES])
                 s += t
             lanes[k] = s
-        s = fold(lanes)
-        own += s
-        add(total, s, 0)
+        add(total, fold(lanes), 0)
     if n % (LANES * DEPTH):
         memset(lanes, 0, sizeof(lanes))
         for i in range(panels * DEPTH * LANES, n):
             lanes[i % LANES] += a[i]
-        s = fold(lanes)
-        own += s
-        add(total, s, 0)
-    return own
+        add(total, fold(lanes), 0)
 
 
 cdef bint lost_digits(Py_ssize_t n, double own, double weight, const float *y,
@@ -305,6 +295,8 @@ cdef void sum_again(const Bound *loss, Py_ssize_t n, const float *y, const float
             y64[i] = y[start + i]
             p64[i] = p[start + i]
         loss.map64[VALUE](loss.parameters, 1, m, y64, p64, f64, NULL, NULL, 0)
+        if loss.mend64 != NULL and any_special(m, &f64[0]):
+            loss.mend64(loss.parameters, 1, m, y64, p64, f64, NULL, NULL, 0)
         for i in range(m):
             f64[i] *= <double>1 if w == NULL else <double>w[start + i]
             if FLT_MIN <= fabs(f[start + i]) <= FLT_MAX:
@@ -394,18 +386,19 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
     cdef bint try_sum = (job.want_sum and not weighted and job.loss != NULL
                          and job.loss.sum32 != NULL)
     cdef bint summed
-    cdef double block_sum, own
-    cdef double weight
-    cdef Sum before
+    cdef double block_sum
+    cdef Sum weight, own
     cdef int outputs
     for block in range((stop - start + BLOCK - 1) // BLOCK):
         at = start + block * BLOCK
         n = min(stop - at, <Py_ssize_t>BLOCK)
-        weight = n
+        weight.high, weight.low = n, 0
         if weighted:
             w = fetch[real](job, &job.w, at, n, <real *>blocks.w)
             if job.want_sum:
-                weight = accumulate[real](n, w, &sums.weight)
+                weight.high = 0
+                accumulate[real](n, w, &weight)
+                add(&sums.weight, weight.high, weight.low)
         if job.loss == NULL:
             continue
         y = fetch[real](job, &job.y, at, n, <real *>blocks.y)
@@ -430,15 +423,23 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
         else:
             job.loss.map64[outputs](job.loss.parameters, scale, n, y, p, f, g, h, 0)
         if has_f:
+            # an infinite sum of doubles tells as much as a look at each
+            if weighted or not job.want_sum:
+                mend_values[real](job.loss, n, y, p, f)
             if weighted:
                 multiply[real](n, w, 1, f)
             if job.want_sum and not summed:
-                before = sums.loss
-                own = accumulate[real](n, f, &sums.loss)
+                own.high, own.low = 0, 0
+                accumulate[real](n, f, &own)
                 if real is float:
-                    if lost_digits(n, own, weight, y, p):
-                        sums.loss = before
-                        sum_again(job.loss, n, y, p, w, f, &sums.loss)
+                    if lost_digits(n, own.high, weight.high, y, p):
+                        own.high, own.low = 0, 0
+                        sum_again(job.loss, n, y, p, w, f, &own)
+                elif not (weighted or is_finite(own.high)):
+                    own.high, own.low = 0, 0
+                    mend_values[real](job.loss, n, y, p, f)
+                    accumulate[real](n, f, &own)
+                add(&sums.loss, own.high, own.low)
             if job.f.data != NULL and not job.f.direct:
                 flush[real](job, &job.f, at, n, f)
         if has_g:
@@ -544,7 +545,7 @@ cdef int run(const Job *job, Sums *total) noexcept nogil:
         failed = run_team(job, tasks, length, n_threads, total)
     round_sums(total)
     leave_default_mode(before)
-    return failed
+    return failed if failed else not is_default_mode(before)
 
 
 def bind(Loss parameters):
@@ -570,6 +571,9 @@ def bind(Loss parameters):
         bound.sum64 = <Sum64>sum_logs[Loss, double]
     bound.sample32 = <Sample32>sample_alone[Loss, float]
     bound.sample64 = <Sample64>sample_alone[Loss, double]
+    if Loss in Overflowing:
+        bound.mend32 = <Map32>mend[Loss, float]
+        bound.mend64 = <Map64>mend[Loss, double]
     if Loss in LossOfFactor:        # times a number that would underflow
         narrow = parameters.pos_weight > 1e6
     if Loss in FocalLoss:

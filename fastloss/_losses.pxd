@@ -27,7 +27,8 @@ Rules for the functions:
 * A term whose label weight is exactly 0 contributes 0, also where the rest of the
   term is infinite: `times`, because 0 * inf is NaN.
 """
-from fastloss._math cimport wide
+from fastloss._job cimport Bound
+from fastloss._math cimport any_special, real, wide
 from fastloss._distance cimport DistanceLoss, sample_distance
 from fastloss._margin cimport Exponential, MarginLoss, sample_margin
 from fastloss._probability cimport KLDivergence, ProbabilityLoss, sample_probability
@@ -70,3 +71,14 @@ cdef inline void sample(const Loss *c, wide y, wide p, wide *f, wide *g, wide *h
         sample_relative[Loss, wide](c, y, p, f, g, h)
     elif Loss in ResidualLoss:
         sample_residual[Loss, wide](c, y, p, f, g, h)
+
+
+cdef inline void mend_values(const Bound *loss, Py_ssize_t n, const real *y, const real *p,
+                             real *f) noexcept nogil:
+    """Compute those values again that are infinite or NaN, if the loss may overflow on the way."""
+    if real is float:
+        if loss.mend32 != NULL and any_special(n, f):
+            loss.mend32(loss.parameters, 1, n, y, p, f, NULL, NULL, 0)
+    else:
+        if loss.mend64 != NULL and any_special(n, f):
+            loss.mend64(loss.parameters, 1, n, y, p, f, NULL, NULL, 0)

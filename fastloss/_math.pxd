@@ -189,6 +189,19 @@ cdef inline bint is_finite(wide x) noexcept nogil:
     return x - x == zero
 
 
+cdef inline bint any_special(Py_ssize_t n, const real *x) noexcept nogil:
+    """Whether a number is infinite or NaN."""
+    cdef uint32_t special32 = 0
+    cdef uint64_t special64 = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        if real is float:
+            special32 |= fl_specialf(x[i])
+        else:
+            special64 |= fl_special(x[i])
+    return (special32 | special64) != 0
+
+
 cdef inline wide keep_nan(wide y, wide p, wide value) noexcept nogil:
     """`value`, or NaN where y or p is NaN."""
     return value if (y == y) & (p == p) else y + p

@@ -237,7 +237,7 @@ cdef class PairKernel:
                 job.vectors.outputs = VALUE
                 job.vectors.want_sum = True
                 with nogil:
-                    failed = run(&job.vectors, &sums)
+                    failed = run(&job.vectors, &sums) < 0
                 if failed:
                     raise MemoryError
             job.vectors.scale = quotient(1, sums.weight.high)

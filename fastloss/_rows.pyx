@@ -13,7 +13,7 @@ from libc.math cimport NAN
 
 from fastloss._arrays cimport (check_shape, describe, output, read, replaces, shape,
                                type_of)
-from fastloss._call cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel, quotient
+from fastloss._call cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel, part_of, quotient, reduced
 from fastloss._job cimport (FLOAT16, FLOAT32, FLOAT64, GRAD_HESS, LANES, MAX_TASKS, TILES, TOGETHER,
                             TURNED, VALUE, VALUE_GRAD,
                             Log, Operand, RowJob, RowRunner, Sums, Survey, Surveyor)
@@ -109,7 +109,7 @@ cdef class RowKernel(Kernel):
         cdef Operand *operands[6]
         cdef int first_output, i, count = 2
         cdef bint fortran
-        cdef int failed = 0
+        cdef int mode, failed = 0
         cdef double divisor = 1
         cdef object f = None
         cdef object g = None
@@ -190,10 +190,10 @@ cdef class RowKernel(Kernel):
         job.vectors.scale = scale if scale is not None else quotient(1, divisor)
         job.together = rows_together(&job, operands, arrays, count)
         with nogil:
-            failed = run_rows(&job, &sums)
-        if failed:
+            mode = run_rows(&job, &sums)
+        if mode < 0:
             raise MemoryError
+        sums.weight = survey.weight
         if errors:
-            return (sums.loss.high, survey.weight.high, survey.count, f, g, h,
-                    sums.loss.low, survey.weight.low)
-        return sums.loss.high, survey.weight.high, survey.count, f, g, h
+            return part_of(&sums, survey.count), f, g, h
+        return reduced(self.reduction, sums.loss.high, sums.weight.high, survey.count, mode), f, g, h

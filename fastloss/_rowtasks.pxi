@@ -315,7 +315,7 @@ cdef int run_rows(const RowJob *job, Sums *all) noexcept nogil:
     round_once(&all.loss)
     leave_default_mode(before)
     free(sums)
-    return 0
+    return not is_default_mode(before)
 
 
 RUN_ROWS = PyCapsule_New(<void *>run_rows, "fastloss.run_rows", NULL)

@@ -7,6 +7,7 @@ from libc.string cimport memcpy
 from fastloss._call cimport Kernel
 from fastloss._job cimport (BLOCK, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
                             Job, Operand, Runner, Sums)
+from fastloss._losses cimport mend_values
 
 from fastloss._level import kernels
 
@@ -32,6 +33,8 @@ cdef inline void run_map(const Bound *bound, int outputs, Py_ssize_t n, const fl
         bound.map32[outputs](bound.parameters, 1, n, y, p, f, g, h, 0)
     else:
         bound.map64[outputs](bound.parameters, 1, n, y, p, f, g, h, 0)
+    if outputs == VALUE or outputs == VALUE_GRAD:
+        mend_values[floating](bound, n, y, p, f)
 
 
 cdef inline void sample(const ElementLoss *loss, floating y, floating p, floating *value,
