@@ -103,15 +103,15 @@ class Fitted:
 
     def xgboost(self, _, x, y, start, n):
         import xgboost as xgb
+        # what XGBRegressor does too, but in less than half the time
+        data, options = xgb.DMatrix(x, y, nthread=1), {"nthread": 1, "base_score": 0.0}
         if np.ndim(start):
-            start = np.tile(start, (len(y), 1))
-            data = xgb.DMatrix(x, y, base_margin=start)
-            model = xgb.train({"num_class": start.shape[1], "nthread": 1}, data, n,
-                              obj=self.objective)
-            return model.predict(data, output_margin=True).astype(float)
-        model = xgb.XGBRegressor(n_estimators=n, n_jobs=1, objective=self.objective,
-                                 base_score=0.0 if start is None else start)
-        return model.fit(x, y).predict(x).astype(float)
+            data.set_base_margin(np.tile(start, (len(y), 1)))
+            options["num_class"] = len(start)
+        elif start is not None:
+            options["base_score"] = start
+        model = xgb.train(options, data, n, obj=self.objective)
+        return model.predict(data, output_margin=True).astype(float)
 
     def lightgbm(self, _, x, y, start, n):
         import lightgbm as lgb

@@ -49,8 +49,8 @@ class Adapter:
         """Return checked arrays of shapes that the loss takes."""
         y, p = self._array(y_true, "y_true"), self._array(y_pred, "y_pred")
         if p.ndim not in (1, 2):
-            raise self._error("y_pred must be an array (n,), or (n, k) for k outputs, but its shape "
-                              f"is {p.shape}")
+            raise self._error("y_pred must be an array (n,), or (n, k) for k outputs, but its "
+                              f"shape is {p.shape}")
         w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         name = type(self.loss).__name__
         if isinstance(self.loss, RowLoss):
