@@ -14,6 +14,8 @@ from fastloss._parameters import Parametrised, choice
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastloss._curvature import Bound
+
     Array = NDArray[Any]
 
 Reduction = Literal["mean", "sum", "none", "sum_over_batch_size"]
@@ -165,12 +167,15 @@ class Loss(Parametrised):
         """Return where the second derivative is 0: "everywhere", "in parts" or "nowhere"."""
         return "nowhere"
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound | Array | None:
         """Return what second derivatives are to be at least, for Newton's steps not to go too far.
 
-        Of a loss with ``reduction="sum"`` whose weighted gradient `grad` is. None where the exact
-        ones will do.
+        Of a loss of raw scores with ``reduction="sum"``. None where the exact ones will do.
         """
+        return None
+
+    def _best_constant(self, y: Array, w: Any) -> float | None:
+        """Return the best constant raw score for float64 labels; None if there is no formula."""
         return None
 
     def _middle(self, y: Array, w: Any) -> float:

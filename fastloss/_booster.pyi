@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastloss._base import Interval
+from fastloss._curvature import Bound
 
 Array = NDArray[Any]
 
@@ -11,3 +12,7 @@ def settle(
     grad: Array, hess: Array, straight: bool, weight: Array | None, factor: float, floor: float,
     negate: bool,
 ) -> None: ...
+def bend(
+    bound: Bound | Array, y: Any, p: Any, w: Any, grad: Array, hess: Array, straight: bool
+) -> None: ...
+def reach(y: Any, p: Any, w: Any) -> Array: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What the boosters' adapters do to labels and derivatives, each in one pass.
+"""What the boosters' adapters do to labels and derivatives, in as few passes as there can be.
 
 CatBoost asks for a thousand rows at a time, so that a call is to cost little more than the work.
 """
@@ -127,3 +127,6 @@ def settle(cnp.ndarray grad, cnp.ndarray hess, bint straight, cnp.ndarray weight
         assert type_of(hess) == FLOAT64
         raise_and_turn(<double *>cnp.PyArray_DATA(grad), <double *>cnp.PyArray_DATA(hess), straight,
                        <double *>w, n, factor, floor, sign)
+
+
+include "_bounds.pxi"

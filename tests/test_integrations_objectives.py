@@ -7,6 +7,7 @@ finite, and there is a warning where LightGBM learns nothing.
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from boosters import losses_of_scores
 from sklearn.datasets import load_diabetes
@@ -103,15 +104,15 @@ class Fitted:
 
     def xgboost(self, _, x, y, start, n):
         import xgboost as xgb
+        # what XGBRegressor does too, but in less than half the time
+        data, options = xgb.DMatrix(x, y, nthread=1), {"nthread": 1, "base_score": 0.0}
         if np.ndim(start):
-            start = np.tile(start, (len(y), 1))
-            data = xgb.DMatrix(x, y, base_margin=start)
-            model = xgb.train({"num_class": start.shape[1], "nthread": 1}, data, n,
-                              obj=self.objective)
-            return model.predict(data, output_margin=True).astype(float)
-        model = xgb.XGBRegressor(n_estimators=n, n_jobs=1, objective=self.objective,
-                                 base_score=0.0 if start is None else start)
-        return model.fit(x, y).predict(x).astype(float)
+            data.set_base_margin(np.tile(start, (len(y), 1)))
+            options["num_class"] = len(start)
+        elif start is not None:
+            options["base_score"] = start
+        model = xgb.train(options, data, n, obj=self.objective)
+        return model.predict(data, output_margin=True).astype(float)
 
     def lightgbm(self, _, x, y, start, n):
         import lightgbm as lgb
@@ -211,3 +212,23 @@ def test_data_of_other_scales(loss, scale, library):
         constant = loss(scale * y, np.full(len(y), model.start))
         value = loss(scale * y, model.scores)
         assert value <= constant + 3 * SLACK * abs(constant), (make.__name__, value, constant)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("loss", [fl.AbsoluteLoss(), fl.HuberLoss(), fl.PoissonLoss()],
+                         ids=lambda loss: loss.__name__)
+def test_containers_of_predictions(loss, library):
+    adapter = pytest.importorskip(f"fastloss.integrations.{library}",
+                                  reason=f"{library} is not installed")
+    objective = adapter.objective(loss)
+    scores, labels = [0.5, 2.0, 2.0], [0, 1, 3]
+    expected = objective(np.array(labels), np.array(scores))
+    for y, p in [(labels, scores), (tuple(labels), tuple(scores)),
+                 (labels, pd.Series(scores, index=[7, 8, 9])),
+                 (pd.Series(labels), np.array(scores, object))]:
+        for ours, theirs in zip(objective(y, p), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(adapter.Objective._error, match=r"y_pred must be an array .*\(3, 1, 1\)"):
+        objective(labels, np.reshape(scores, (3, 1, 1)))
+    with pytest.raises(adapter.Objective._error, match="y_pred must be an array"):
+        objective(0, 1.0)

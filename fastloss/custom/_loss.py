@@ -116,14 +116,14 @@ class CustomLoss(Loss):
         right, left = slope(y, y + far), slope(y, y - far)
         return bool(np.any(right > 0) and not np.any((right < 0) | (left > 0)))
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
+    def _curvature(self, y: Array, p: Array, w: Any) -> Array | None:
         if not self._least_at_target:
             return None
         return _curvature.of_target(self.grad_and_hess, y, p, w)
 
     def _middle(self, y: Array, w: Any) -> float:
         # of a loss that grows no more far out, 0 may be nowhere near the targets
-        return _curvature.median(y, w) if self._least_at_target else 0.0
+        return _curvature.weighted_quantile(y, 0.5, w) if self._least_at_target else 0.0
 
     def _for_scores(self) -> str:
         return ("write the formula of a score z that may be any number, with exp(z), say, for the "

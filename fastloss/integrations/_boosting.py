@@ -11,7 +11,7 @@ import numpy as np
 
 from fastloss import pointwise
 from fastloss._base import DISTANCES, REALS, WEIGHTS, Interval, Loss, check_values
-from fastloss._booster import inside, settle
+from fastloss._booster import bend, inside, settle
 from fastloss._values import array_of, is_masked
 from fastloss.rowwise import RowLoss
 
@@ -48,6 +48,9 @@ class Adapter:
     def _read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Array, Any]:
         """Return checked arrays of shapes that the loss takes."""
         y, p = self._array(y_true, "y_true"), self._array(y_pred, "y_pred")
+        if p.ndim not in (1, 2):
+            raise self._error("y_pred must be an array (n,), or (n, k) for k outputs, but its "
+                              f"shape is {p.shape}")
         w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         name = type(self.loss).__name__
         if isinstance(self.loss, RowLoss):
@@ -194,11 +197,9 @@ class Objective(Adapter):
         if self._straight and w is not None:
             weight = np.empty_like(hess)
             weight[...] = w
-        bound = self._sum._curvature(y, p, w, grad) if self.hessian == "auto" else None
+        bound = self._sum._curvature(y, p, w) if self.hessian == "auto" else None
         if bound is not None:
-            if self._straight:      # an own formula's may be infinite at a kink
-                hess[np.isinf(hess)] = np.nan
-            np.fmax(hess, bound, out=hess, casting="same_kind")
+            bend(bound, y, p, w, grad, hess, self._straight)
         elif self._kinked:
             hess[...] = 1.0 if weight is None else weight
         settle(grad, hess, self._straight, weight, self._factor, self.hess_floor, negate)
@@ -287,7 +288,7 @@ class Objective(Adapter):
 
     def _init_output(self, y: Array, w: Any) -> float:
         """Return the best constant score of one output."""
-        known = _closed_form(self.loss, y.astype(float), w)
+        known = self.loss._best_constant(y.astype(float), w)
         if known is not None:
             return float(known)
         return _root(self._sum, y, w, self._sum._middle(y, w))
@@ -339,21 +340,6 @@ class Metric(Adapter):
 
 
 # ---- the best constant ------------------------------------------------------------------
-
-
-def _closed_form(loss: Loss, y: Array, w: Any) -> Any:
-    """Return the best constant prediction if there is a formula for it, else None."""
-    if isinstance(loss, (pointwise.AbsoluteLoss, pointwise.PinballLoss)):
-        level = getattr(loss, "quantile", 0.5)
-        return np.quantile(y, level, weights=w, method="inverted_cdf")
-    if isinstance(loss, pointwise.AbsolutePercentageLoss):
-        share = (1.0 if w is None else w) / np.maximum(np.abs(y), loss.eps)
-        return np.quantile(y, 0.5, weights=share, method="inverted_cdf")
-    if isinstance(loss, (pointwise.SquaredLoss, pointwise.TweedieDevianceLoss)):
-        return np.average(y, weights=w)
-    if isinstance(loss, (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)):
-        return math.log(max(np.average(y, weights=w), 1e-15))
-    return None
 
 
 def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:

@@ -40,7 +40,7 @@ def _arguments(y_true: Any, y_pred: Any, weight: Any) -> tuple[Any, Any, Any]:
 
 def _same_step(p: Any, grad: Any, hess: Any) -> bool:
     """Whether scores are all equal, and the steps from there of all samples that ask for one."""
-    if np.ndim(p) != 1 or not len(p) or p[0] != p[-1] or np.any(p != p[0]):
+    if p.ndim != 1 or not len(p) or p[0] != p[-1] or np.any(p != p[0]):
         return False
     asks = grad != 0
     step = grad[asks] / hess[asks]
@@ -62,7 +62,7 @@ class Objective(_boosting.Objective):  # noqa: D101
         """
         y, p, w = _arguments(y_true, y_pred, sample_weight)
         grad, hess = self._float32(y, p, w)
-        if _same_step(p, grad, hess):
+        if _same_step(np.asarray(p), grad, hess):
             warnings.warn(
                 f"all samples ask for the same step with {self.loss.__name__}, so that LightGBM "
                 "finds no split and learns nothing: start from the best constant, "

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss import _curvature
 from fastloss._base import REDUCTION, Loss, Reduction
+from fastloss._curvature import Bound, weighted_quantile
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fastloss._curvature import Array
+    Array = NDArray[Any]
 
 __all__ = [
     "EpsilonInsensitiveLoss",
@@ -60,8 +60,11 @@ class PinballLoss(Loss):
     def _where_straight(self) -> str:
         return "everywhere"
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
-        return _curvature.of_kink(0.5, y, p, w)
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
+        return Bound("half jump over residual", 0.5)
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        return weighted_quantile(y, self.quantile, w)
 
 
 def pinball_loss(
@@ -223,10 +226,8 @@ class EpsilonInsensitiveLoss(Loss):
     def _where_straight(self) -> str:
         return "in parts"
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array | None:
-        if self.squared:
-            return None
-        return _curvature.of_kink(1.0, y, p, w, self.epsilon)
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound | None:
+        return None if self.squared else Bound("half jump over residual", least=self.epsilon)
 
 
 def epsilon_insensitive_loss(

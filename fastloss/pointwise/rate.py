@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _curvature
 from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Reduction
+from fastloss._curvature import Bound
 from fastloss._parameters import flag, number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fastloss._curvature import Array
+    Array = NDArray[Any]
 
 __all__ = [
     "GammaLoss",
@@ -29,11 +30,12 @@ __all__ = [
 class _RateLoss(Loss):
     """A loss of the logarithm of a mean, which costs least at the logarithm of the target."""
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distance = p - np.log(y, dtype=np.float64)
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
         # nearer than that the exact one is as good, and rounding is not divided by rounding
-        return _curvature.over_distance(grad, distance, 1e-3)
+        return Bound("slope over distance to logarithm", least=1e-3)
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        return math.log(max(np.average(y, weights=w), 1e-15))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _curvature
 from fastloss._base import (
     ABOVE_MINUS_ONE,
     AMOUNTS,
@@ -18,12 +17,13 @@ from fastloss._base import (
     Loss,
     Reduction,
 )
+from fastloss._curvature import Bound, weighted_quantile
 from fastloss._parameters import number, outside, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fastloss._curvature import Array
+    Array = NDArray[Any]
 
 __all__ = [
     "AbsolutePercentageLoss",
@@ -84,6 +84,9 @@ class TweedieDevianceLoss(Loss):
                 self.power, f"TweedieLoss(power={self.power})")
             return f"use {like}, of logarithms of means"
         return "use a formula of your own of the logarithm z of the mean, with exp(z) for it"
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        return float(np.average(y, weights=w))
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         named = {0.0: "Squared", 1.0: "PoissonDeviance", 2.0: "GammaDeviance"}.get(self.power)
@@ -257,11 +260,13 @@ class AbsolutePercentageLoss(Loss):
     def _where_straight(self) -> str:
         return "everywhere"
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
         # the absolute loss of p / unit: what is near to a target depends on its size
-        unit = np.maximum(np.abs(y, dtype=np.float64), self.eps)
-        # a target of 0 is to be met to the last digit
-        return _curvature.of_kink(1 / unit**2, y / unit, p / unit, w, sharp=unit == self.eps)
+        return Bound("half jump over residual", unit=self.eps)
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        share = (1.0 if w is None else w) / np.maximum(np.abs(y), self.eps)
+        return weighted_quantile(y, 0.5, share)
 
 
 def absolute_percentage_loss(

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _curvature
 from fastloss._base import REDUCTION, Loss, Reduction
+from fastloss._curvature import Bound, weighted_quantile
 from fastloss._parameters import number, parameter, shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fastloss._curvature import Array
+    Array = NDArray[Any]
 
 __all__ = [
     "AbsoluteLoss",
@@ -61,8 +61,11 @@ class AbsoluteLoss(Loss):
     def _where_straight(self) -> str:
         return "everywhere"
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
-        return _curvature.of_kink(1.0, y, p, w)
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
+        return Bound("half jump over residual")
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        return weighted_quantile(y, 0.5, w)
 
 
 def absolute_loss(
@@ -131,6 +134,9 @@ class SquaredLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Squared", {"unused": 0.0}
+
+    def _best_constant(self, y: Array, w: Any) -> float:
+        return float(np.average(y, weights=w))
 
 
 def squared_loss(
@@ -290,8 +296,8 @@ class PseudoHuberLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "PseudoHuber", {"delta": self.delta}
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
-        return _curvature.over_distance(grad, np.subtract(p, y, dtype=np.float64))
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
+        return Bound("slope over residual")
 
 
 def pseudo_huber_loss(
@@ -369,8 +375,8 @@ class LogCoshLoss(Loss):
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "LogCosh", {"unused": 0.0}
 
-    def _curvature(self, y: Array, p: Array, w: Any, grad: Array) -> Array:
-        return _curvature.over_distance(grad, np.subtract(p, y, dtype=np.float64))
+    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
+        return Bound("slope over residual")
 
 
 def log_cosh_loss(
