@@ -12,7 +12,8 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not", "vanishes"})
+TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not", "vanishes",
+                    "alike"})
 
 # operations on constants, in double; what raises is left to the kernel
 FOLDED: dict[str, Callable[..., Any]] = {
