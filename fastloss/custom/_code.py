@@ -136,24 +136,25 @@ def _watched(
 ) -> tuple[list[int], list[int]]:
     """Return conditions without which none of some others holds: of elements, of parameters.
 
-    Of two that have to hold both one is enough: best one that does not change in the loop, or
-    one comparison.
+    Of two that have to hold both one is enough: best one that does not change in the loop, one
+    that is looked at anyway, or one comparison.
     """
-    seen: set[int] = set()
-    uniform: set[int] = set()
+    found: set[int] = set()
     todo = list(ends)
-    while todo:
+    pairs: list[int] = []
+    while todo or pairs:
+        if not todo:    # first those with less to choose from
+            pairs.sort(key=lambda i: -sum(steps[a][0] == "eq" for a in steps[i][1:]))
+            todo.append(min(steps[pairs.pop()][1:], key=lambda a: (
+                varies[a], a not in found, steps[a][0] != "eq")))
         i = todo.pop()
         op, *args = steps[i]
-        if not varies[i]:
-            uniform.add(i)
-        elif op == "or":
-            todo += args
-        elif op == "and":
-            todo.append(min(args, key=lambda a: (varies[a], steps[a][0] != "eq")))
+        if op in ("and", "or") and varies[i]:
+            pairs += [i] if op == "and" else []
+            todo += args if op == "or" else []
         else:
-            seen.add(i)
-    return sorted(seen), sorted(uniform)
+            found.add(i)
+    return sorted(i for i in found if varies[i]), sorted(i for i in found if not varies[i])
 
 
 def _program(formula: Formula, values: Sequence[float]) -> str:
