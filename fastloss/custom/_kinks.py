@@ -156,7 +156,7 @@ def _is_product(x: Node) -> bool:
 
 
 def _at_once(a: Node, b: Node) -> Node:
-    """Return where two points are one, as a condition on parameters alone if there is one."""
+    """Return where two points are one, with what that asks of parameters if anything does."""
     for one, other in ((a, b), (b, a)):
         if one.op != "eq":
             continue
@@ -172,7 +172,7 @@ def _at_once(a: Node, b: Node) -> Node:
             if not math.isclose(x.constant, z.constant, rel_tol=1e-5, abs_tol=1e-30):
                 return a.graph.node_of(False)
         elif known.constant == 0 and not (x.varies or z.varies):    # exactly so, in each type
-            return both("and", one, a.graph.add("alike", x, z))
+            return both("and", both("and", a, b), a.graph.add("alike", x, z))
     return both("and", a, b)
 
 

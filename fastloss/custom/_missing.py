@@ -29,17 +29,17 @@ def nan_where(value: Node, derivative: Node) -> Node:
     y, p = inputs = [value.graph.add(name) for name in "yp"]
     cases = [frozenset(names) for names in ("y", "p", "yp")]
     of_value = {names: _state(value, names, {}) for names in cases}
-    lost = {names for names in cases if of_value[names] is Known.NAN
-            and _state(derivative, names, {}) is not Known.NAN}
+    unknown = Known.NOTHING in of_value.values()
+    if not unknown and all(_state(derivative, names, {}) is Known.NAN for names in cases
+                           if of_value[names] is Known.NAN):
+        return derivative
     numbers = [compare("eq", each, each) for each in inputs]
-    if Known.NOTHING in of_value.values() or (lost and of_value[cases[-1]] is not Known.NAN):
+    if unknown or of_value[cases[-1]] is not Known.NAN:
         good = both("or", both("and", *numbers), compare("eq", value, value))
-    elif lost == {cases[-1]}:
-        good = both("or", *numbers)
     else:
-        good = reduce(lambda a, b: both("and", a, b), (
-            number for names, number in zip(cases, numbers, strict=False) if names in lost),
-            value.graph.node_of(True))
+        needed = [number for names, number in zip(cases, numbers, strict=False)
+                  if of_value[names] is Known.NAN]
+        good = reduce(lambda a, b: both("and", a, b), needed) if needed else both("or", *numbers)
     return select(good, derivative, y + p)
 
 
