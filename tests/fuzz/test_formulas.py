@@ -191,13 +191,13 @@ def expected(formula, frozen, y, p):
         for order, (right, left) in enumerate(sides(formula, y, p, scale)):
             limit = right if left is None else left if right is None else None
             if limit is None and right is not None and (
-                    right == left or abs(right - left) <= mp.mpf("1e-18") * abs(left)):
+                    right == left or abs(right - left) <= mp.mpf("1e-18") * abs(left) < mp.inf):
                 limit = left
             if limit is None and right is not None and value is not None:
                 taken = taken or sides(frozen, y, p, scale, taken=True)
                 right, left = taken[order]
                 if right is not None and left is not None:
-                    close = abs(right + left) <= mp.mpf("1e-18") * abs(left)
+                    close = abs(right + left) <= mp.mpf("1e-18") * abs(left) < mp.inf
                     limit = (right if right == left else mp.mpf(0) if right == -left or close
                              else (right + left) / 2)
             results.append(limit)
