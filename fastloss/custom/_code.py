@@ -29,7 +29,8 @@ VECTORS = ("exp", "log", "log1p", "expm1_negative")  # functions of whole blocks
 MOST = 12  # of which a loop has so many, and room for their arguments and results
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==",
-         "ne": "!=", "and": "&", "or": "|"}
+         "ne": "!=", "beside_lt": "<", "beside_eq": "==", "beside_div": "/",
+         "and": "&", "or": "|"}
 TINY = {"float32": "1e-31", "float64": "1e-292"}  # below it a root has lost digits of its argument
 FUNCTIONS = {"expm1_negative": "math.expm1",
              "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "log2": "np.log2"}

@@ -20,7 +20,7 @@ class Known(Enum):
 
 
 State = Known | bool
-COMPARISONS = ("lt", "le", "eq", "ne")
+COMPARISONS = ("lt", "le", "eq", "ne", "beside_lt", "beside_eq")
 KEPT = ("neg", "abs", "sign", "direction", "floor", "ceil", "trunc", "exp")  # a number stays one
 
 

@@ -180,7 +180,7 @@ def expected(formula, frozen, y, p):
     """Return value and derivatives; None where there is none, or none that is defined."""
     scale = mp.mpf(min([abs(x) for x in (p, p - y) if x], default=1.0))
     scale = min(scale, mp.mpf(1))
-    with mp.workdps(300 - 4 * int(mp.floor(mp.log10(scale)))):
+    with mp.workdps(400 - 4 * int(mp.floor(mp.log10(scale)))):
         y, p = mp.mpf(y), mp.mpf(p)
         try:
             value = mp.mpf(formula(y, p, *map(mp.mpf, VALUES)))
