@@ -9,7 +9,7 @@ cdef extern from "_series.h" nogil:
         Y, P, PARAMETER, NUMBER, TRUTH, ROUND, ADD, SUB, MUL, DIV, NEG, ABS, SQRT, POW, LT, LE, EQ
         NE, AND, OR, NOT, SELECT, SIGN, FLOOR, CEIL, TRUNC, EXP, EXPM1, LOG, LOG1P, LOG2, LOG10
         SIN, COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA
-        DIRECTION
+        DIRECTION, BESIDE_LT, BESIDE_EQ, BESIDE_DIV
     ctypedef struct step:
         int op, moves
         int args[3]
@@ -28,7 +28,8 @@ OPERATIONS = {
     "log10": LOG10, "sin": SIN, "cos": COS, "tan": TAN, "sinh": SINH, "cosh": COSH, "asin": ASIN,
     "acos": ACOS, "atan": ATAN, "asinh": ASINH, "acosh": ACOSH, "atanh": ATANH, "erf": ERF,
     "erfc": ERFC, "lgamma": LGAMMA, "gamma": GAMMA,
-    "direction": DIRECTION}
+    "direction": DIRECTION, "beside_lt": BESIDE_LT, "beside_eq": BESIDE_EQ,
+    "beside_div": BESIDE_DIV}
 
 ctypedef fused real:
     float

@@ -152,7 +152,8 @@ static wide at_point(const series *a) {
 
 enum { Y, P, PARAMETER, NUMBER, TRUTH, ROUND, ADD, SUB, MUL, DIV, NEG, ABS, SQRT, POW, LT, LE, EQ,
        NE, AND, OR, NOT, SELECT, SIGN, FLOOR, CEIL, TRUNC, EXP, EXPM1, LOG, LOG1P, LOG2, LOG10, SIN,
-       COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA, DIRECTION };
+       COS, TAN, SINH, COSH, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, ERF, ERFC, LGAMMA, GAMMA, DIRECTION,
+       BESIDE_LT, BESIDE_EQ, BESIDE_DIV };
 
 #define PI 3.141592653589793238462643383279502884L
 #define LN2 0.693147180559945309417232121458176568L
@@ -302,8 +303,10 @@ static void limits_of(const series *a, int side, wide *first, wide *second) {
 static int compared(int op, const series *a, const series *b, int taken) {
     series d = plus(a, b, -1);
     wide x;
+    int beside = op == BESIDE_LT || op == BESIDE_EQ;    /* part of a function without a step */
     if (a->n < 0 || b->n < 0) return op == NE;
-    x = taken ? at_point(&d) : sign_of(&d);
+    if (beside) op = op == BESIDE_LT ? LT : EQ;
+    x = taken && !beside ? at_point(&d) : sign_of(&d);
     return op == LT ? x < 0 : op == LE ? x <= 0 : op == EQ ? x == 0 : x != 0;
 }
 
@@ -331,9 +334,10 @@ static void follow(const step *steps, int n, place *found, double y, double p,
         case ADD: r->s = plus(&a->s, &b->s, 1); break;
         case SUB: r->s = plus(&a->s, &b->s, -1); break;
         case MUL: r->s = times(&a->s, &b->s); break;
-        case DIV: {
+        case DIV: case BESIDE_DIV: {
             series inverse = raised(&b->s, -1);
             r->s = times(&a->s, &inverse);
+            if (now->op == BESIDE_DIV) r->s.hole = a->s.hole || b->s.hole;
             break;
         }
         case NEG: r->s = constant(0); r->s = plus(&r->s, &a->s, -1); break;
@@ -348,7 +352,7 @@ static void follow(const step *steps, int n, place *found, double y, double p,
                 r->s = function_of(EXP, &power);
             }
             break;
-        case LT: case LE: case EQ: case NE:
+        case LT: case LE: case EQ: case NE: case BESIDE_LT: case BESIDE_EQ:
             r->truth = compared(now->op, &a->s, &b->s, taken);
             break;
         case AND: r->truth = a->truth && b->truth; break;

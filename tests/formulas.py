@@ -14,7 +14,8 @@ OPERATIONS = {
     "eq": operator.eq, "ne": operator.ne, "and": lambda a, b: a and b, "or": lambda a, b: a or b,
     "not": operator.not_, "vanishes": lambda x: abs(x) < mp.mpf("1e-292"),
     "select": lambda c, a, b: a if c else b, "sign": mp.sign,
-    "direction": mp.sign,
+    "direction": mp.sign, "beside_lt": operator.lt, "beside_eq": operator.eq,
+    "beside_div": operator.truediv,
     "floor": mp.floor, "ceil": mp.ceil, "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
     "expm1_negative": mp.expm1, "log2": lambda x: mp.log(x, 2), "lgamma": mp.loggamma,
     **{name: getattr(mp, name) for name in (

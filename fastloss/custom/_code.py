@@ -29,7 +29,8 @@ VECTORS = ("exp", "log", "log1p", "expm1_negative")  # functions of whole blocks
 MOST = 12  # of which a loop has so many, and room for their arguments and results
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==",
-         "ne": "!=", "and": "&", "or": "|"}
+         "ne": "!=", "beside_lt": "<", "beside_eq": "==", "beside_div": "/",
+         "and": "&", "or": "|"}
 TINY = {"float32": "1e-31", "float64": "1e-292"}  # below it a root has lost digits of its argument
 FUNCTIONS = {"expm1_negative": "math.expm1",
              "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "log2": "np.log2"}
@@ -89,13 +90,23 @@ def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outpu
             if i in rounded:
                 exact = steps[i][0] in TRUTHS
                 lines.append(f"    r{i} = d{i}" if exact else f"    r{i} = {kind}(d{i})")
-    if kinks:
-        lines.append("    marks_at = room(np.uint8)\n    marks = carray(marks_at, n)")
+    seen, uniform = _watched(steps, varies, kinks.values())
     for i in called:
         lines += [f"    {x}{i}_at = room({kind})\n    {x}{i} = carray({x}{i}_at, n)" for x in "xb"]
 
     def named(i: int) -> str:
         return f"v{i}" if varies[i] else f"r{i}"
+
+    def over_block(wanted: dict[str, list[int]]) -> list[str]:
+        lines = ["for i in range(n):"]
+        for i in sorted(_needed(steps, chain(*wanted.values()), called)):
+            if i in called:
+                lines.append(f"    v{i} = b{i}[i]")
+            elif varies[i]:
+                names = [named(a) for a in steps[i][1:]]
+                lines.append(f"    v{i} = {_operation(steps[i][0], names, kind)}")
+        return [*lines, *(f"    {target.format(*map(named, ends))}"
+                          for target, ends in wanted.items())]
 
     for last in range(max((rounds[i] for i in called), default=0) + 1):
         now = [i for i in called if rounds[i] == last + 1]
@@ -103,23 +114,48 @@ def _loop(formula: Formula, values: Sequence[float], name: str, kind: str, outpu
         if not now:
             wanted = {f"{letter}[i] = {'' if letter == 'f' else 'scale * '}{{}}": [i]
                       for letter, i in results.items()}
-            if kinks:
-                marks = " | ".join(f"({name} if {{}} else none)" for name in kinks)
-                wanted[f"marks[i] = {marks}"] = [*kinks.values()]
-        lines.append("    for i in range(n):")
-        for i in sorted(_needed(steps, chain(*wanted.values()), called)):
-            if i in called:
-                lines.append(f"        v{i} = b{i}[i]")
-            elif varies[i]:
-                names = [named(a) for a in steps[i][1:]]
-                lines.append(f"        v{i} = {_operation(steps[i][0], names, kind)}")
-        lines += [f"        {target.format(*map(named, ends))}" for target, ends in wanted.items()]
+            if seen:
+                lines.append("    seen = False")
+                wanted["seen = seen" + " | {}" * len(seen)] = seen
+        lines += [f"    {line}" for line in over_block(wanted)]
         lines += [f"    {steps[i][0]}_{kind}(n, 1.0, x{i}_at, x{i}_at, b{i}_at)" for i in now]
     if kinks:
         bits = sum({"first": 1, "second": 2}[name] for name in kinks)
-        lines.append(f"    limits_{kind}(codes.ctypes, numbers.ctypes, len(numbers), at, scale, n, "
-                     f"marks_at, y_at, p_at, g_at, h_at, {bits})")
+        marks = " | ".join(f"({name} if {{}} else none)" for name in kinks)
+        conditions = [*(["seen"] if seen else []), *(f"d{i}" for i in uniform)]
+        rare = [
+            "marks_at = room(np.uint8)", "marks = carray(marks_at, n)",
+            *over_block({f"marks[i] = {marks}": [*kinks.values()]}),
+            f"limits_{kind}(codes.ctypes, numbers.ctypes, len(numbers), at, scale, n, "
+            f"marks_at, y_at, p_at, g_at, h_at, {bits})"]
+        lines += [f"    if {' | '.join(conditions)}:", *(f"        {line}" for line in rare)]
     return "\n".join(lines) + "\n"
+
+
+def _watched(
+    steps: tuple[Step, ...], varies: list[bool], ends: Iterable[int]
+) -> tuple[list[int], list[int]]:
+    """Return conditions without which none of some others holds: of elements, of parameters.
+
+    Of two that have to hold both one is enough: best one that does not change in the loop, one
+    that is looked at anyway, or one comparison.
+    """
+    found: set[int] = set()
+    todo = list(ends)
+    pairs: list[int] = []
+    while todo or pairs:
+        if not todo:    # first those with less to choose from
+            pairs.sort(key=lambda i: -sum(steps[a][0] == "eq" for a in steps[i][1:]))
+            todo.append(min(steps[pairs.pop()][1:], key=lambda a: (
+                varies[a], a not in found, steps[a][0] != "eq")))
+        i = todo.pop()
+        op, *args = steps[i]
+        if op in ("and", "or") and varies[i]:
+            pairs += [i] if op == "and" else []
+            todo += args if op == "or" else []
+        else:
+            found.add(i)
+    return sorted(i for i in found if varies[i]), sorted(i for i in found if not varies[i])
 
 
 def _program(formula: Formula, values: Sequence[float]) -> str:
@@ -202,6 +238,8 @@ def _operation(op: str, names: list[str], kind: str) -> str:
         return f"abs({names[0]})"
     if op == "vanishes":
         return f"abs({names[0]}) < {kind}({TINY[kind]})"
+    if op == "alike":
+        return f"float32({names[0]}) == float32({names[1]})"
     if op == "select":
         return f"{names[1]} if {names[0]} else {names[2]}"
     if op in ("sign", "direction"):  # 0 and NaN as they are

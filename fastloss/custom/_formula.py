@@ -10,9 +10,10 @@ from types import FunctionType
 from typing import Any
 
 from fastloss.custom._derivatives import NoDerivativeError, derivatives
-from fastloss.custom._functions import compare, number_of
-from fastloss.custom._graph import Graph, Node, both, select
+from fastloss.custom._functions import number_of
+from fastloss.custom._graph import Graph, Node
 from fastloss.custom._kinks import kinks
+from fastloss.custom._missing import nan_where
 from fastloss.custom._reader import Reader
 from fastloss.custom._source import refusal, source_of
 
@@ -76,7 +77,7 @@ def formula_of(function: FunctionType, reserved: frozenset[str]) -> Formula:
                           graph.place)
         outputs = [value, *derivatives(value)]
         marks = kinks(*outputs)
-        outputs[1:] = [_nan_where(value, each) for each in outputs[1:]]
+        outputs[1:] = [nan_where(value, each) for each in outputs[1:]]
     except NoDerivativeError as error:
         node = error.args[0]
         raise refusal(f"there is no derivative of {node.op}", node.place) from None
@@ -121,41 +122,6 @@ def _signature(function: FunctionType) -> inspect.Signature:
 
 def _shown(function: FunctionType) -> str:
     return f"{function.__name__}{_signature(function)}"
-
-
-def _carried(node: Node, known: dict[Node, frozenset[str]]) -> frozenset[str]:
-    """Return which of y and p make a node NaN when they are."""
-    if node not in known:
-        nothing: frozenset[str] = frozenset()
-        carried = node.graph.carried.get(node)
-        inner = [_carried(a, known) for a in carried or node.args if isinstance(a, Node)]
-        if node.op in ("y", "p"):
-            known[node] = frozenset(node.op)
-        elif carried:
-            known[node] = nothing.union(*inner)
-        elif node.op == "select":
-            known[node] = inner[1] & inner[2]
-        elif node.op == "pow" or node.is_truth:  # x**0 and 1**x are 1
-            known[node] = nothing
-        else:
-            known[node] = nothing.union(*inner)
-    return known[node]
-
-
-def _nan_where(value: Node, derivative: Node) -> Node:
-    """Return a derivative that is NaN where a NaN of y or p makes the value NaN."""
-    known: dict[Node, frozenset[str]] = {}
-    always, kept = _carried(value, known), _carried(derivative, known)
-    y, p = (value.graph.add(name) for name in "yp")
-    numbers = [compare("eq", each, each) for each in (y, p)]
-    good = value.graph.node_of(True)
-    for name, is_number in zip("yp", numbers, strict=True):
-        if name in always and name not in kept:
-            good = both("and", good, is_number)
-    if len(always) < 2:     # it depends on the sample whether the formula drops a NaN
-        has_value = both("or", both("and", *numbers), compare("eq", value, value))
-        good = both("and", good, has_value)
-    return select(good, derivative, y + p)
 
 
 def _in_order(outputs: list[Node]) -> tuple[tuple[Step, ...], dict[Node, int]]:

@@ -73,11 +73,12 @@ def number_of(x: Node) -> Node:
 def hypot(a: Node, b: Node) -> Node:
     """Return sqrt(a² + b²), whose squares do not overflow and whose curvature does not cancel."""
     a, b = absolute(a), absolute(b)
-    large, small = greater(a, b), select(compare("gt", b, a), a, b)
+    is_less = compare("beside_lt", a, b)
+    large, small = select(is_less, b, a), select(is_less, a, b)
     nothing = a.graph.node_of(0.0)
     infinite = compare("eq", large, a.graph.node_of(math.inf))
-    none = both("or", compare("eq", large, nothing), infinite)
-    ratio = select(none, nothing, small / large)
+    none = both("or", compare("beside_eq", large, nothing), infinite)
+    ratio = select(none, nothing, a.graph.add("beside_div", small, large))
     v = large * call("sqrt", 1.0 + ratio * ratio)
     (da, dda), (db, ddb) = derivatives(a), derivatives(b)
     first = (a / v) * da + (b / v) * db
@@ -94,9 +95,9 @@ def logaddexp(a: Node, b: Node) -> Node:
     """Return ln(e^a + e^b), without overflow."""
     apart = a - b
     if not any(each.constant is not None and math.isfinite(each.constant) for each in (a, b)):
-        apart = select(compare("eq", a, b), a.graph.node_of(0.0), apart)    # of infinities
+        apart = select(compare("beside_eq", a, b), a.graph.node_of(0.0), apart)    # of infinities
     rest = call("exp", -absolute(apart))
-    v = greater(a, b) + call("log1p", rest)
+    v = select(compare("beside_lt", a, b), b, a) + call("log1p", rest)
     larger, smaller = 1.0 / (1.0 + rest), rest / (1.0 + rest)
     first = compare("ge", a, b)
     share_a, share_b = select(first, larger, smaller), select(first, smaller, larger)

@@ -12,13 +12,16 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not", "vanishes"})
+# Those named beside are within a function that has a value and no branches at the point itself.
+TRUTHS = frozenset({"truth", "lt", "le", "eq", "ne", "and", "or", "not", "vanishes", "alike",
+                    "beside_lt", "beside_eq"})
 
 # operations on constants, in double; what raises is left to the kernel
 FOLDED: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "neg": operator.neg, "abs": abs, "pow": math.pow, "lt": operator.lt, "le": operator.le,
-    "eq": operator.eq, "ne": operator.ne,
+    "eq": operator.eq, "ne": operator.ne, "beside_lt": operator.lt, "beside_eq": operator.eq,
+    "beside_div": operator.truediv,
     "not": operator.not_, "expm1_negative": math.expm1,
     "floor": math.floor, "ceil": math.ceil, "trunc": math.trunc,
     **{name: getattr(math, name) for name in (

@@ -8,10 +8,15 @@ same, as (|x| / 3)². Here are the conditions for such points; the derivatives t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import reduce
 
 from fastloss.custom._derivatives import NoDerivativeError, call, derivatives, square_in
-from fastloss.custom._graph import Node, absolute, both, negation
+from fastloss.custom._graph import Node, absolute, add, both, mul, neg, negation, sub
+
+PLAIN: dict[str, Callable[..., Node]] = {
+    "add": add, "sub": sub, "mul": mul, "neg": neg, "abs": absolute}
 
 
 def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
@@ -41,13 +46,11 @@ def kinks(value: Node, grad: Node, hess: Node) -> tuple[Node, Node]:
         if points or deep:
             broken.add(v)
     nothing = graph.node_of(False)
-    crossed = twice = nothing
-    for each in strict:
-        twice = both("or", twice, both("and", crossed, each))
-        crossed = both("or", crossed, each)
-    others.append(twice)
-    others.append(both("and", crossed, _any(list(bends.values()), nothing)))
-    first = _any(others, nothing)
+    crossed = [_any([_at_once(each, before) for before in strict[:i]], nothing)
+               for i, each in enumerate(strict)]
+    crossed += [_any([_at_once(bend, each) for each in strict], nothing)
+                for bend in dict.fromkeys(bends.values())]
+    first = _any([*others, *crossed], nothing)
     if hess.constant is not None:
         return first, nothing
     used = set(_inside(hess))
@@ -114,6 +117,7 @@ def _bent(v: Node) -> Node | None:
 def _touching(v: Node, crossing: Node) -> list[Node]:
     """Return where two sides of a comparison meet without crossing, as far as slopes tell."""
     a, b = v.args
+    nothing = v.graph.node_of(0.0)
     try:
         slope = derivatives(a)[0] - derivatives(b)[0]
     except NoDerivativeError:   # none was needed
@@ -123,9 +127,63 @@ def _touching(v: Node, crossing: Node) -> list[Node]:
     touching = negation(v.graph.add("lt", least, absolute(slope)))
     if slope.op == "neg":
         slope = slope.args[0]
+    if not slope.moves:     # straight lines: they cross, or one lies on the other
+        if _is_apart_from_0(a, b):
+            return []
+        touching = both("and", touching, v.graph.add("ne", slope, nothing))
     if slope.op == "direction":     # 1 or -1, or 0
-        touching = _equal(slope.args[0], v.graph.node_of(0.0))
+        return [_at_once(_equal(slope.args[0], nothing), crossing)]
     return [both("and", crossing, touching)]
+
+
+def _is_apart_from_0(a: Node, b: Node) -> bool:
+    """Return whether two sides can be equal only where neither underflows: next to a constant."""
+    if b.constant == 0:
+        a, b = b, a
+    if a.constant == 0 and b.op == "sub":
+        a, b = b.args
+    if b.constant is not None:
+        a, b = b, a
+    return a.constant is not None and abs(a.constant) > 1e-30 and _is_product(b)
+
+
+def _is_product(x: Node) -> bool:
+    """Return whether a node is a product or quotient of inputs and differences of inputs."""
+    if x.op in ("mul", "div", "neg"):
+        return all(map(_is_product, x.args))
+    return not any(_nodes(n) for n in _nodes(x)) and x.op in (
+        "y", "p", "parameter", "constant", "add", "sub")
+
+
+def _at_once(a: Node, b: Node) -> Node:
+    """Return where two points are one, with what that asks of parameters if anything does."""
+    for one, other in ((a, b), (b, a)):
+        if one.op != "eq":
+            continue
+        at, known = one.args
+        if known.constant is None:
+            at, known = known, at
+        if known.constant is None or other.op != "eq":
+            continue
+        x, z = (_where(each, at, known) for each in other.args)
+        if x is None or z is None:
+            continue
+        if x.constant is not None and z.constant is not None:
+            if not math.isclose(x.constant, z.constant, rel_tol=1e-5, abs_tol=1e-30):
+                return a.graph.node_of(False)
+        elif known.constant == 0 and not (x.varies or z.varies):    # exactly so, in each type
+            return both("and", both("and", a, b), a.graph.add("alike", x, z))
+    return both("and", a, b)
+
+
+def _where(x: Node, at: Node, value: Node) -> Node | None:
+    """Return what a sum or product is where one of its parts has a value; None of other things."""
+    if x is at:
+        return value
+    if x.op not in PLAIN:
+        return x if not _nodes(x) else None
+    args = [_where(each, at, value) for each in x.args]
+    return None if None in args else PLAIN[x.op](*args)
 
 
 def _equal(a: Node, b: Node) -> Node:

@@ -180,7 +180,7 @@ def expected(formula, frozen, y, p):
     """Return value and derivatives; None where there is none, or none that is defined."""
     scale = mp.mpf(min([abs(x) for x in (p, p - y) if x], default=1.0))
     scale = min(scale, mp.mpf(1))
-    with mp.workdps(300 - 4 * int(mp.floor(mp.log10(scale)))):
+    with mp.workdps(400 - 4 * int(mp.floor(mp.log10(scale)))):
         y, p = mp.mpf(y), mp.mpf(p)
         try:
             value = mp.mpf(formula(y, p, *map(mp.mpf, VALUES)))
@@ -191,13 +191,13 @@ def expected(formula, frozen, y, p):
         for order, (right, left) in enumerate(sides(formula, y, p, scale)):
             limit = right if left is None else left if right is None else None
             if limit is None and right is not None and (
-                    right == left or abs(right - left) <= mp.mpf("1e-18") * abs(left)):
+                    right == left or abs(right - left) <= mp.mpf("1e-18") * abs(left) < mp.inf):
                 limit = left
             if limit is None and right is not None and value is not None:
                 taken = taken or sides(frozen, y, p, scale, taken=True)
                 right, left = taken[order]
                 if right is not None and left is not None:
-                    close = abs(right + left) <= mp.mpf("1e-18") * abs(left)
+                    close = abs(right + left) <= mp.mpf("1e-18") * abs(left) < mp.inf
                     limit = (right if right == left else mp.mpf(0) if right == -left or close
                              else (right + left) / 2)
             results.append(limit)
