@@ -51,4 +51,26 @@ static inline void fl_leave_default_mode(fl_mode before) {
         fl_write_mode(before);
 }
 
+/* Long doubles are computed by another unit of x86-64, with a rounding mode and a precision of its
+ * own. */
+#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+typedef unsigned short fl_wide_mode;
+static inline fl_wide_mode fl_enter_wide_mode(void)
+{
+    fl_wide_mode before, wanted = 0x037F;
+    __asm__ volatile("fnstcw %0" : "=m"(before));
+    if (before != wanted)
+        __asm__ volatile("fldcw %0" : : "m"(wanted) : "memory");
+    return before;
+}
+static inline void fl_leave_wide_mode(fl_wide_mode before)
+{
+    __asm__ volatile("fldcw %0" : : "m"(before) : "memory");
+}
+#else
+typedef int fl_wide_mode;
+static inline fl_wide_mode fl_enter_wide_mode(void) { return 0; }
+static inline void fl_leave_wide_mode(fl_wide_mode before) { (void)before; }
+#endif
+
 #endif

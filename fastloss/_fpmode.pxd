@@ -6,3 +6,6 @@ cdef extern from "_fpmode.h" nogil:
     Mode enter_default_mode "fl_enter_default_mode"()
     void leave_default_mode "fl_leave_default_mode"(Mode before)
     bint is_default_mode "fl_is_default_mode"(Mode mode)
+    ctypedef int WideMode "fl_wide_mode"
+    WideMode enter_wide_mode "fl_enter_wide_mode"()
+    void leave_wide_mode "fl_leave_wide_mode"(WideMode before)

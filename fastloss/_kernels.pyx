@@ -28,7 +28,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastloss._fpmode cimport Mode, enter_default_mode, is_default_mode, leave_default_mode
+from fastloss._fpmode cimport (Mode, WideMode, enter_default_mode, enter_wide_mode,
+                               is_default_mode, leave_default_mode, leave_wide_mode)
 from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
                             Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
                             GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
@@ -97,6 +98,7 @@ cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const rea
     cdef long double fi, gi, hi
     cdef Py_ssize_t i
     cdef bint mend_f, mend_g, mend_h
+    cdef WideMode before = enter_wide_mode()
     for i in range(n):
         if not (is_finite(y[i]) and is_finite(p[i])):
             continue
@@ -111,6 +113,7 @@ cdef void mend(const Loss *c, real scale, Py_ssize_t n, const real *y, const rea
                 g[i] = scale * <real>gi
             if mend_h:
                 h[i] = scale * <real>hi
+    leave_wide_mode(before)
 
 
 cdef void map_wider(const Loss *parameters, real scale, Py_ssize_t n, const real *y,
@@ -120,6 +123,7 @@ cdef void map_wider(const Loss *parameters, real scale, Py_ssize_t n, const real
     cdef double f64, g64, h64
     cdef long double fi, gi, hi
     cdef Py_ssize_t i
+    cdef WideMode before = enter_wide_mode()
     if Loss is Log and real is float:
         c.eps, c.log_eps, c.log1m_eps = c.eps32, c.log_eps32, c.log1m_eps32
     for i in range(n):
@@ -134,6 +138,7 @@ cdef void map_wider(const Loss *parameters, real scale, Py_ssize_t n, const real
             g[i] = scale * <real>gi
         if h != NULL:
             h[i] = scale * <real>hi
+    leave_wide_mode(before)
     if real is float:
         mend[Loss, float](&c, scale, n, y, p, f, g, h, 0)
 
