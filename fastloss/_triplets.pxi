@@ -25,54 +25,90 @@ ctypedef fused Edge:
 
 # Numbers looked through are as many as a padded side has: whole LANES, and in pairs.
 
+cdef inline real largest_lane(real *lanes) noexcept nogil:
+    cdef Py_ssize_t k, half = LANES
+    while half > 0:
+        for k in range(half):
+            lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
+        half = half >> 1
+    return lanes[0]
+
+
+cdef inline real lane_sum(real *lanes) noexcept nogil:
+    cdef Py_ssize_t k, half = LANES
+    while half > 0:
+        for k in range(half):
+            lanes[k] += lanes[k + half]
+        half = half >> 1
+    return lanes[0]
+
+
 cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
     cdef real lanes[2 * LANES]
-    cdef real found = -INFINITY
     cdef Py_ssize_t i, k
     for k in range(2 * LANES):
-        lanes[k] = found
+        lanes[k] = -INFINITY
     for i in range(n // (2 * LANES)):
         for k in range(2 * LANES):
             lanes[k] = x[i * 2 * LANES + k] if x[i * 2 * LANES + k] > lanes[k] else lanes[k]
-    for k in range(2 * LANES):
-        found = lanes[k] if lanes[k] > found else found
-    return found
+    return largest_lane[real](lanes)
 
 
 cdef inline real least_above(Py_ssize_t n, const real *x, real bound) noexcept nogil:
     """The least of the numbers that are more than a bound; inf if there is none."""
     cdef real lanes[2 * LANES]
-    cdef real none = INFINITY
-    cdef real found = none
     cdef real v
     cdef Py_ssize_t i, k
     for k in range(2 * LANES):
-        lanes[k] = none
+        lanes[k] = INFINITY
     for i in range(n // (2 * LANES)):
         for k in range(2 * LANES):
             v = x[i * 2 * LANES + k]
-            v = v if v > bound else none
-            lanes[k] = v if v < lanes[k] else lanes[k]
+            lanes[k] = v if (v > bound) & (v < lanes[k]) else lanes[k]
     for k in range(2 * LANES):
-        found = lanes[k] if lanes[k] < found else found
-    return found
+        lanes[k] = -lanes[k]
+    return -largest_lane[real](lanes)
+
+
+cdef inline Py_ssize_t only_within(Py_ssize_t n, const real *x, real low, real high) noexcept nogil:
+    """The index of the only number that lies between two; -1 if none does or several do."""
+    cdef real counts[2 * LANES]
+    cdef real places[2 * LANES]
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real place
+    cdef Py_ssize_t i, k
+    cdef bint within
+    for k in range(2 * LANES):
+        counts[k] = places[k] = 0
+    for i in range(n // (2 * LANES)):
+        place = <real>i
+        for k in range(2 * LANES):
+            within = (x[i * 2 * LANES + k] >= low) & (x[i * 2 * LANES + k] <= high)
+            counts[k] += one if within else zero
+            places[k] += place if within else zero
+    for k in range(2 * LANES):
+        places[k] = 2 * LANES * places[k] + k * counts[k]
+    return <Py_ssize_t>lane_sum[real](places) if lane_sum[real](counts) == one else -1
 
 
 cdef inline Py_ssize_t next_within(Py_ssize_t n, const real *x, Py_ssize_t start, real low,
                                    real high) noexcept nogil:
     """The index of the first number from `start` on that lies between two; n if none does."""
+    cdef real lanes[2 * LANES]
+    cdef real one = 1
     cdef Py_ssize_t i, j, k
-    cdef int found
     i = start // (2 * LANES) * 2 * LANES
     while i < n:
         # whole stretches at once
         j = i
-        found = 0
+        for k in range(2 * LANES):
+            lanes[k] = 0
         while j < min(i + 8 * LANES, n):
             for k in range(2 * LANES):
-                found |= (x[j + k] >= low) & (x[j + k] <= high)
+                lanes[k] = one if (x[j + k] >= low) & (x[j + k] <= high) else lanes[k]
             j += 2 * LANES
-        if found:
+        if largest_lane[real](lanes) == one:
             for k in range(max(i, start), j):
                 if (x[k] >= low) & (x[k] <= high):
                     return k
@@ -325,17 +361,14 @@ cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, co
 
 cdef inline Py_ssize_t index_of(const TripletJob *job, Py_ssize_t i, const real *negatives,
                                 const Fine *fine, const Choice *choice) noexcept nogil:
-    cdef Py_ssize_t first, found
+    cdef Py_ssize_t found = choice.index
     cdef real low = <real>choice.low
     cdef real high = <real>choice.high
-    if choice.index >= 0:
-        return choice.index
-    first = next_within[real](job.pitch, negatives, 0, low, high)
-    if job.tolerance == 0 or next_within[real](job.pitch, negatives, first + 1, low,
-                                               high) == job.pitch:
-        return first
-    found = pick[real](job, i, negatives, False, low, high, choice.sign, -1, fine)
-    return found if found >= 0 else first
+    if found < 0:
+        found = only_within[real](job.pitch, negatives, low, high)
+    if found < 0 and job.tolerance > 0:
+        found = pick[real](job, i, negatives, False, low, high, choice.sign, -1, fine)
+    return found if found >= 0 else next_within[real](job.pitch, negatives, 0, low, high)
 
 
 cdef inline bint may_be_0(const TripletJob *job, Py_ssize_t i, double excess, double positive,
