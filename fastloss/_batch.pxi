@@ -108,13 +108,12 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
         job.a.sums[1][at.i + l] = max(job.a.sums[1][at.i + l], <double>largest[1][l])
 
 
-cdef inline real gate(const BatchJob *job, const BatchSide *side, int kind, Py_ssize_t row,
-                      Py_ssize_t end, real tag) noexcept nogil:
+cdef inline real gate_of(const BatchJob *job, const BatchSide *side, int kind, Py_ssize_t row,
+                         double best, bint equal, real tag) noexcept nogil:
     """What is not larger neither replaces a row's largest number nor may be as large.
 
-    Rows of numbers below `end` are still to come, in order: of equals, the lower stays.
+    Numbers as large count themselves if `equal`.
     """
-    cdef double best = side.sums[kind][row]
     cdef double slack
     cdef real below = -INFINITY
     if best == -INFINITY:
@@ -123,7 +122,14 @@ cdef inline real gate(const BatchJob *job, const BatchSide *side, int kind, Py_s
                          job.largest, best if kind else -best)
     if slack > 0:
         return <real>(best - slack)
-    return <real>best if side.sums[kind + 2][row] < end else next_after(<real>best, below)
+    return next_after(<real>best, below) if equal else <real>best
+
+
+cdef inline real gate(const BatchJob *job, const BatchSide *side, int kind, Py_ssize_t row,
+                      Py_ssize_t end, real tag) noexcept nogil:
+    """The gate of what was found; rows below `end` are still to come: of equals, the lower stays."""
+    return gate_of[real](job, side, kind, row, side.sums[kind][row],
+                         not side.sums[kind + 2][row] < end, 0)
 
 
 cdef inline void keep_larger(const BatchSide *side, int kind, Py_ssize_t row, double v,
@@ -140,6 +146,38 @@ cdef inline void keep_larger(const BatchSide *side, int kind, Py_ssize_t row, do
         second[0] = v
 
 
+cdef inline void seed_gates(const BatchJob *job, const Place *at, const real *tile, real *near,
+                            real *far, Meeting meeting) noexcept nogil:
+    """Raise the gates of rows of which little is known by what the tile has."""
+    cdef Py_ssize_t size = panel_size[real](0)
+    cdef Py_ssize_t j, l
+    cdef real none = -INFINITY
+    cdef real different, same_class
+    cdef bint same
+    cdef int label_j, own_lane
+    cdef int label[MOST]
+    cdef real nearest[MOST]
+    cdef real farthest[MOST]
+    for l in range(size):
+        label[l] = job.a.label[at.i + l]
+        nearest[l] = none
+        farthest[l] = none
+    for j in range(at.n):
+        label_j = job.b.label[at.j + j]
+        own_lane = <int>(at.j + j - at.i)
+        for l in range(size):      # vectorised
+            same = label[l] == label_j
+            different = none if same else -tile[j * size + l]
+            same_class = tile[j * size + l] if same else none
+            if Meeting is OwnTag:
+                same_class = none if <int>l == own_lane else same_class
+            nearest[l] = different if different > nearest[l] else nearest[l]
+            farthest[l] = same_class if same_class > farthest[l] else farthest[l]
+    for l in range(at.lanes):
+        near[l] = max(near[l], gate_of[real](job, &job.a, 0, at.i + l, nearest[l], True, 0))
+        far[l] = max(far[l], gate_of[real](job, &job.a, 1, at.i + l, farthest[l], True, 0))
+
+
 cdef void find_extremes(const void *parameters, const BatchJob *job, const Place *at,
                         real *tile, real *columns, Meeting meeting,
                         CommonTag shifts) noexcept nogil:
@@ -153,19 +191,23 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
     cdef int kind
     cdef real none = -INFINITY
     cdef real never = INFINITY
-    cdef real different, same_class, near_j, far_j, v
-    cdef const int *label = job.a.label + at.i
+    cdef real v, bound, near_j, far_j, near_most, far_most
     cdef bint same, both = Meeting is OtherTag and job.columns
-    cdef int label_j, own_lane, found
+    cdef int label_j, own_lane, found, unknown = 0
+    cdef int label[MOST]
     cdef int hits[MOST]
     cdef real near[MOST]
     cdef real far[MOST]
     for l in range(size):
+        label[l] = job.a.label[at.i + l]
         near[l] = never
         far[l] = never
     for l in range(at.lanes):
         near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
         far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
+        unknown |= (near[l] == none) | (far[l] == none)
+    if unknown:
+        seed_gates[real, Meeting](job, at, tile, near, far, meeting)
     for j in range(at.n):
         label_j = job.b.label[at.j + j]
         own_lane = <int>(at.j + j - at.i)
@@ -174,26 +216,29 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
         found = 0
         for l in range(size):      # vectorised
             same = label[l] == label_j
-            different = none if same else -tile[j * size + l]
-            same_class = tile[j * size + l] if same else none
+            near_most = near[l] if near[l] < near_j else near_j
+            far_most = far[l] if far[l] < far_j else far_j
+            bound = far_most if same else near_most
+            v = tile[j * size + l]
+            v = v if same else -v
             if Meeting is OwnTag:
-                same_class = none if <int>l == own_lane else same_class
-            hits[l] = ((different > near[l]) | (different > near_j) | (same_class > far[l])
-                       | (same_class > far_j))
+                v = none if <int>l == own_lane else v
+            hits[l] = v > bound
             found |= hits[l]
         if not found:
             continue
         for l in range(at.lanes):
-            if not hits[l] or (Meeting is OwnTag and <int>l == own_lane):
+            if not hits[l]:
                 continue
             kind = label[l] == label_j
             v = tile[j * size + l] if kind else -tile[j * size + l]
             if v > (far[l] if kind else near[l]):
                 keep_larger(&job.a, kind, at.i + l, v, at.j + j)
+                bound = gate[real](job, &job.a, kind, at.i + l, at.j + at.n, 0)
                 if kind:
-                    far[l] = gate[real](job, &job.a, 1, at.i + l, at.j + at.n, 0)
+                    far[l] = max(far[l], bound)
                 else:
-                    near[l] = gate[real](job, &job.a, 0, at.i + l, at.j + at.n, 0)
+                    near[l] = max(near[l], bound)
             if both and v > (columns[at.n + j] if kind else columns[j]):
                 keep_larger(&job.b, kind, at.j + j, v, at.i + l)
                 columns[kind * at.n + j] = gate[real](job, &job.b, kind, at.j + j,

@@ -53,6 +53,15 @@ cdef double total_of(const double *x, Py_ssize_t n) noexcept:
     return total + lost if lost == lost else total       # what an infinite sum lost is NaN
 
 
+cdef bint any_nan(cnp.ndarray a) noexcept:
+    """Whether a vector of doubles has a NaN."""
+    cdef Py_ssize_t i
+    cdef bint found = False
+    for i in range(cnp.PyArray_SIZE(a)):
+        found |= numbers(a)[i] != numbers(a)[i]
+    return found
+
+
 include "_packing.pxi"
 
 
@@ -357,11 +366,12 @@ cdef class Pairs:
         cdef bint failed = False
         cdef cnp.ndarray sums = doubles(3 * n)
         cdef Rows rows
-        theirs = self.b.labels[:self.b.n]
-        classes = int(max(self.a.labels.max(initial=0), self.b.labels.max(initial=0))) + 1
-        sizes = np.bincount(theirs, minlength=classes)
-        cdef cnp.ndarray members = np.argsort(theirs, kind="stable")
-        cdef cnp.ndarray starts = np.append(0, np.cumsum(sizes))
+        cdef Py_ssize_t classes = max(self.a.n_classes(), self.b.n_classes())
+        cdef cnp.ndarray members = np.empty(self.b.n, np.intp)
+        cdef cnp.ndarray starts = np.zeros(classes + 1, np.intp)
+        cdef Py_ssize_t largest = self.b.by_class(
+            classes, <Py_ssize_t *>cnp.PyArray_DATA(starts),
+            <Py_ssize_t *>cnp.PyArray_DATA(members))
         if mining == "hard":
             self.run(EXTREMES_LOSS, "extremes", columns=False)
         for rows in self.sides():
@@ -388,14 +398,14 @@ cdef class Pairs:
         job.dim = self.dim
         job.width = self.width
         job.pitch = padded(self.b.n)
-        if np.isnan(self.center).any():       # no distance is known, and so no order of them
+        if any_nan(self.center):       # no distance is known, and so no order of them
             self.a.rest.fill(np.nan)
             self.b.rest.fill(np.nan)
             return np.nan, 1.0, 1.0
         if mining == "all":
             most = KEPT // max(<Py_ssize_t>1, job.pitch * size)
         else:       # two pairs, or two of each positive
-            most = max(1, int(sizes.max())) if mining == "semi-hard" else 1
+            most = max(<Py_ssize_t>1, largest) if mining == "semi-hard" else 1
             most = LISTED // (2 * sizeof(Entry) * most)
         job.together = padded(max(<Py_ssize_t>1, min(most, n)))
         job.n_threads = <int>max(1, min(self.n_threads, job.together // MOST))

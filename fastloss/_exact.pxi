@@ -56,14 +56,61 @@ cdef inline Twice product(Twice a, Twice b) noexcept nogil:
     return normal(p.high, p.low + (a.high * b.low + a.low * b.high))
 
 
+# Sums in twice the precision are added up in so many parts, at every SIMD level.
+cdef enum:
+    PARTS = 8
+
+
+cdef inline void add_part(double *high, double *low, Twice x) noexcept nogil:
+    cdef Twice s = two_sum(high[0], x.high)
+    high[0] = s.high
+    low[0] += s.low + x.low
+
+
+cdef inline Twice sum_of(const double *high, const double *low) noexcept nogil:
+    cdef Twice total = Twice(high[0], low[0])
+    cdef Py_ssize_t k
+    for k in range(1, PARTS):
+        add_exactly(&total, Twice(high[k], low[k]))
+    return normal(total.high, total.low)
+
+
+cdef inline Twice difference_squared(double x, double z) noexcept nogil:
+    cdef Twice d = two_sum(x, -z)
+    cdef Twice square = two_product(d.high, d.high)
+    return Twice(square.high, square.low + 2 * d.high * d.low)
+
+
 cdef inline Twice twice_of(const real *x, const real *z, double of_x, double of_z,
                            Py_ssize_t dim) noexcept nogil:
     """The product of two rows that are multiplied by powers of two."""
-    cdef Twice total = Twice(0, 0)
-    cdef Py_ssize_t k
-    for k in range(dim):
-        add_exactly(&total, two_product(x[k] * of_x, z[k] * of_z))
-    return normal(total.high, total.low)
+    cdef double high[PARTS]
+    cdef double low[PARTS]
+    cdef Py_ssize_t i, k
+    for k in range(PARTS):
+        high[k] = low[k] = 0
+    for i in range(dim // PARTS):
+        for k in range(PARTS):
+            add_part(high + k, low + k, two_product(x[i * PARTS + k] * of_x,
+                                                    z[i * PARTS + k] * of_z))
+    for k in range(dim // PARTS * PARTS, dim):
+        add_part(high, low, two_product(x[k] * of_x, z[k] * of_z))
+    return sum_of(high, low)
+
+
+cdef inline Twice twice_apart(const real *x, const real *z, Py_ssize_t dim) noexcept nogil:
+    """The square of the distance of two rows."""
+    cdef double high[PARTS]
+    cdef double low[PARTS]
+    cdef Py_ssize_t i, k
+    for k in range(PARTS):
+        high[k] = low[k] = 0
+    for i in range(dim // PARTS):
+        for k in range(PARTS):
+            add_part(high + k, low + k, difference_squared(x[i * PARTS + k], z[i * PARTS + k]))
+    for k in range(dim // PARTS * PARTS, dim):
+        add_part(high, low, difference_squared(x[k], z[k]))
+    return sum_of(high, low)
 
 
 cdef inline Twice root_of(Twice x) noexcept nogil:
@@ -77,16 +124,9 @@ cdef Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py
     """The square of the distance of two rows, or of their directions."""
     cdef const real *x = <const real *>a.source + i * dim
     cdef const real *z = <const real *>b.source + j * dim
-    cdef Twice total = Twice(0, 0)
     cdef Twice d, square, length, both
-    cdef Py_ssize_t k
     if a.norm == NULL:
-        for k in range(dim):
-            d = two_sum(x[k], -<double>z[k])
-            square = two_product(d.high, d.high)
-            square.low += 2 * d.high * d.low
-            add_exactly(&total, square)
-        return normal(total.high, total.low)
+        return twice_apart[real](x, z, dim)
     if a.norm[i] == 0 or b.norm[j] == 0:
         # a row without a direction stays a row of zeros; its cosine is 0
         return Twice(2 if cosine else (a.norm[i] != 0) + (b.norm[j] != 0), 0)

@@ -205,6 +205,35 @@ cdef class Rows:
                 t = x[i + k]
                 found[k] = t if fabs(t - mean[k]) < fabs(found[k] - mean[k]) else found[k]
 
+    cdef Py_ssize_t n_classes(self):
+        """One more than the largest label."""
+        cdef const int *label = <const int *>cnp.PyArray_DATA(self.labels)
+        cdef Py_ssize_t i
+        cdef int largest = -1
+        for i in range(self.n):
+            largest = max(largest, label[i])
+        return largest + 1
+
+    cdef Py_ssize_t by_class(self, Py_ssize_t classes, Py_ssize_t *starts, Py_ssize_t *members):
+        """Put rows together by class, in order; starts are 0 yet. Returns the largest class's size."""
+        cdef const int *label = <const int *>cnp.PyArray_DATA(self.labels)
+        cdef Py_ssize_t i, start = 0, size, largest = 0
+        for i in range(self.n):
+            starts[label[i]] += 1
+        for i in range(classes):
+            size = starts[i]
+            starts[i] = start
+            start += size
+            largest = max(largest, size)
+        for i in range(self.n):
+            members[starts[label[i]]] = i
+            starts[label[i]] += 1
+        # each has become the start of the next
+        for i in range(classes, 0, -1):
+            starts[i] = starts[i - 1]
+        starts[0] = 0
+        return largest
+
     cdef double largest_base(self):
         """The largest square of a length."""
         if self.single:
@@ -263,11 +292,15 @@ cdef class Rows:
 
     cdef start(self, bint gradient, bint largest, bint more, bint keep=False):
         """Room for what a pass sums up; `more` and `keep` say which sums the next goes on with."""
+        cdef Py_ssize_t k, i, count = padded(self.n) + 1
+        cdef cnp.npy_intp shape[2]
         if not keep:
-            self.sums = np.zeros((6, padded(self.n) + 1))
-            if largest:
-                self.sums[:2] = -np.inf
-                self.sums[4:] = -np.inf
+            shape[0] = 6
+            shape[1] = count
+            self.sums = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, False)
+            for k in (0, 1, 4, 5) if largest else ():
+                for i in range(count):
+                    numbers(self.sums)[k * count + i] = -INFINITY
         if not more:
             self.rest = doubles(padded(self.n) + 1)
             self.g = zeros(padded(self.n), self.width, self.single) if gradient else None

@@ -23,90 +23,96 @@ ctypedef fused Edge:
     SoftplusTag
 
 
+# Numbers looked through are as many as a padded side has: whole LANES, and in pairs.
+
+cdef inline real largest_lane(real *lanes) noexcept nogil:
+    cdef Py_ssize_t k, half = LANES
+    while half > 0:
+        for k in range(half):
+            lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
+        half = half >> 1
+    return lanes[0]
+
+
+cdef inline real lane_sum(real *lanes) noexcept nogil:
+    cdef Py_ssize_t k, half = LANES
+    while half > 0:
+        for k in range(half):
+            lanes[k] += lanes[k + half]
+        half = half >> 1
+    return lanes[0]
+
+
 cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
-    cdef real lanes[LANES]
-    cdef real found = -INFINITY
-    cdef Py_ssize_t i, k
-    for k in range(LANES):
-        lanes[k] = found
-    for i in range(n // LANES):
-        for k in range(LANES):
-            lanes[k] = x[i * LANES + k] if x[i * LANES + k] > lanes[k] else lanes[k]
-    for k in range(LANES):
-        found = lanes[k] if lanes[k] > found else found
-    for i in range(n // LANES * LANES, n):
-        found = x[i] if x[i] > found else found
-    return found
-
-
-cdef inline real least_above(Py_ssize_t n, const real *x, real bound, real *second) noexcept nogil:
-    """The least of the numbers that are more than a bound, and the least of the others.
-
-    inf if there is none.
-    """
     cdef real lanes[2 * LANES]
-    cdef real seconds[2 * LANES]
-    cdef real none = INFINITY
-    cdef real found = none
-    cdef real next = none
-    cdef real v, more
     cdef Py_ssize_t i, k
     for k in range(2 * LANES):
-        lanes[k] = none
-        seconds[k] = none
+        lanes[k] = -INFINITY
+    for i in range(n // (2 * LANES)):
+        for k in range(2 * LANES):
+            lanes[k] = x[i * 2 * LANES + k] if x[i * 2 * LANES + k] > lanes[k] else lanes[k]
+    return largest_lane[real](lanes)
+
+
+cdef inline real least_above(Py_ssize_t n, const real *x, real bound) noexcept nogil:
+    """The least of the numbers that are more than a bound; inf if there is none."""
+    cdef real lanes[2 * LANES]
+    cdef real v
+    cdef Py_ssize_t i, k
+    for k in range(2 * LANES):
+        lanes[k] = INFINITY
     for i in range(n // (2 * LANES)):
         for k in range(2 * LANES):
             v = x[i * 2 * LANES + k]
-            v = v if v > bound else none
-            more = lanes[k] if v < lanes[k] else v
-            lanes[k] = v if v < lanes[k] else lanes[k]
-            seconds[k] = more if more < seconds[k] else seconds[k]
+            lanes[k] = v if (v > bound) & (v < lanes[k]) else lanes[k]
     for k in range(2 * LANES):
-        v = lanes[k]
-        more = found if v < found else v
-        found = v if v < found else found
-        more = seconds[k] if seconds[k] < more else more
-        next = more if more < next else next
-    for i in range(n // (2 * LANES) * (2 * LANES), n):
-        v = x[i] if x[i] > bound else none
-        more = found if v < found else v
-        found = v if v < found else found
-        next = more if more < next else next
-    second[0] = next
-    return found
+        lanes[k] = -lanes[k]
+    return -largest_lane[real](lanes)
+
+
+cdef inline Py_ssize_t only_within(Py_ssize_t n, const real *x, real low, real high) noexcept nogil:
+    """The index of the only number that lies between two; -1 if none does or several do."""
+    cdef real counts[2 * LANES]
+    cdef real places[2 * LANES]
+    cdef real zero = 0
+    cdef real one = 1
+    cdef real place
+    cdef Py_ssize_t i, k
+    cdef bint within
+    for k in range(2 * LANES):
+        counts[k] = places[k] = 0
+    for i in range(n // (2 * LANES)):
+        place = <real>i
+        for k in range(2 * LANES):
+            within = (x[i * 2 * LANES + k] >= low) & (x[i * 2 * LANES + k] <= high)
+            counts[k] += one if within else zero
+            places[k] += place if within else zero
+    for k in range(2 * LANES):
+        places[k] = 2 * LANES * places[k] + k * counts[k]
+    return <Py_ssize_t>lane_sum[real](places) if lane_sum[real](counts) == one else -1
 
 
 cdef inline Py_ssize_t next_within(Py_ssize_t n, const real *x, Py_ssize_t start, real low,
                                    real high) noexcept nogil:
     """The index of the first number from `start` on that lies between two; n if none does."""
-    cdef real lanes[LANES]
-    cdef real none = INFINITY
-    cdef real v, w
-    cdef Py_ssize_t i, k, end
-    cdef bint found
-    i = start
+    cdef real lanes[2 * LANES]
+    cdef real one = 1
+    cdef Py_ssize_t i, j, k
+    i = start // (2 * LANES) * 2 * LANES
     while i < n:
-        # whole stretches at once: how far outside their numbers are
-        end = min(i + 16 * LANES, n)
-        found = end < i + 16 * LANES
-        if not found:
-            for k in range(LANES):
-                lanes[k] = none
-            while i < end:
-                for k in range(LANES):
-                    v = low - x[i + k]
-                    w = x[i + k] - high
-                    v = v if v > w else w
-                    lanes[k] = v if v < lanes[k] else lanes[k]
-                i += LANES
-            for k in range(LANES):
-                found |= lanes[k] <= 0
-            i = end - 16 * LANES
-        if found:
-            for k in range(i, end):
+        # whole stretches at once
+        j = i
+        for k in range(2 * LANES):
+            lanes[k] = 0
+        while j < min(i + 8 * LANES, n):
+            for k in range(2 * LANES):
+                lanes[k] = one if (x[j + k] >= low) & (x[j + k] <= high) else lanes[k]
+            j += 2 * LANES
+        if largest_lane[real](lanes) == one:
+            for k in range(max(i, start), j):
                 if (x[k] >= low) & (x[k] <= high):
                     return k
-        i = end
+        i = j
     return n
 
 
@@ -135,39 +141,54 @@ cdef inline void one_triplet(const TripletJob *job, real x, real *cost,
 
 
 cdef inline double add_all(Py_ssize_t n, real margin, real positive, const real *negatives,
-                           real *weights, double *count, double *total,
+                           real *weights, double *count, double *total, real *closest,
                            Edge edge) noexcept nogil:
-    """Costs of all negatives with one positive; returns the derivative by the latter's distance."""
+    """Costs of all negatives with one positive; returns the derivative by the latter's distance.
+
+    `closest` becomes the distance of the hinge's argument from 0.
+    """
     cdef real costs[LANES]
     cdef real counts[LANES]
     cdef real slopes[LANES]
     cdef real zero = 0
     cdef real one = 1
     cdef real inf = INFINITY
-    cdef real cost, slope
+    cdef real cost, slope, x
     cdef double slope_sum = 0
     cdef Py_ssize_t i, k, j
+    cdef real nearest[LANES]
     for k in range(LANES):
         costs[k] = counts[k] = slopes[k] = 0
+        nearest[k] = inf
     for i in range(n // LANES):
         for k in range(LANES):
-            triplet_cost[real, Edge](positive - negatives[i * LANES + k], margin, &cost, &slope,
-                                     edge)
+            x = positive - negatives[i * LANES + k]
+            triplet_cost[real, Edge](x, margin, &cost, &slope, edge)
             costs[k] += cost
             slopes[k] += slope
-            # a softplus is 0 by rounding only
-            counts[k] += one if (slope > zero if Edge is HingeTag else negatives[i * LANES + k] < inf) else zero
+            if Edge is HingeTag:
+                x = magnitude(x + margin)
+                nearest[k] = x if x < nearest[k] else nearest[k]
+            else:       # is 0 by rounding only
+                counts[k] += one if negatives[i * LANES + k] < inf else zero
             weights[i * LANES + k] -= slope
     for j in range(n // LANES * LANES, n):
-        triplet_cost[real, Edge](positive - negatives[j], margin, &cost, &slope, edge)
+        x = positive - negatives[j]
+        triplet_cost[real, Edge](x, margin, &cost, &slope, edge)
         costs[0] += cost
         slopes[0] += slope
-        counts[0] += one if (slope > zero if Edge is HingeTag else negatives[j] < inf) else zero
+        if Edge is HingeTag:
+            x = magnitude(x + margin)
+            nearest[0] = x if x < nearest[0] else nearest[0]
+        else:
+            counts[0] += one if negatives[j] < inf else zero
         weights[j] -= slope
+    closest[0] = inf
     for k in range(LANES):
         total[0] += costs[k]
-        count[0] += counts[k]
         slope_sum += slopes[k]
+        count[0] += slopes[k] if Edge is HingeTag else counts[k]
+        closest[0] = nearest[k] if nearest[k] < closest[0] else closest[0]
     return slope_sum
 
 
@@ -233,9 +254,13 @@ cdef inline Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j,
 
 
 cdef inline double slack_at(const TripletJob *job, Py_ssize_t i, double v, real tag) noexcept nogil:
-    """How far two squares of distances of an anchor may lie apart and be in either order."""
-    return 2 * slack_of(job.tolerance, unit_of[real](0), (<const real *>job.a.base)[i],
-                        job.largest, v)
+    """How far two squares of distances of an anchor may lie apart and be in either order.
+
+    0 where squares overflow.
+    """
+    cdef double slack = 2 * slack_of(job.tolerance, unit_of[real](0),
+                                     (<const real *>job.a.base)[i], job.largest, v)
+    return slack if slack < INFINITY else 0
 
 
 cdef inline double distance_slack(const TripletJob *job, Py_ssize_t i, double distance,
@@ -274,7 +299,7 @@ cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint sa
     """
     cdef Py_ssize_t n = job.b.n
     cdef Py_ssize_t found = -1
-    cdef Py_ssize_t j = next_within[real](n, v, 0, <real>low, <real>high)
+    cdef Py_ssize_t j = next_within[real](job.pitch, v, 0, <real>low, <real>high)
     cdef Twice square
     cdef bint scaled = job.a.norm != NULL
     while j < n:
@@ -283,7 +308,7 @@ cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint sa
             if above < 0 or order(square, fine.square[above], scaled) > 0:
                 if found < 0 or sign * order(square, fine.square[found], scaled) > 0:
                     found = j
-        j = next_within[real](n, v, j + 1, <real>low, <real>high)
+        j = next_within[real](job.pitch, v, j + 1, <real>low, <real>high)
     return found
 
 
@@ -300,7 +325,7 @@ cdef inline bint is_close_call(const TripletJob *job, Py_ssize_t i, real tag) no
 # A negative: its index, or where it is searched for.
 cdef struct Choice:
     Py_ssize_t index         # -1 if it is not known yet
-    int sign                 # as of `pick`; 0 if the square is that of no other, or of equals
+    int sign                 # as of `pick`
     double low
     double high
 
@@ -309,44 +334,41 @@ cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, co
                            const real *negatives, const Fine *fine,
                            Choice *choice) noexcept nogil:
     """The square of the distance to the negative of an anchor and a positive."""
-    cdef Py_ssize_t n = job.b.n
     cdef double slack = slack_at[real](job, i, d[p], 0)
-    cdef real second
-    cdef real found = least_above[real](n, negatives, <real>(d[p] - slack), &second)
+    cdef real found = least_above[real](job.pitch, negatives, <real>(d[p] - slack))
     choice.index = -1
-    choice.sign = 0
     if found <= d[p] + slack and job.tolerance > 0:
         # one may be farther, or not
-        found = least_above[real](n, negatives, <real>(d[p] + slack), &second)
+        found = least_above[real](job.pitch, negatives, <real>(d[p] + slack))
         if found < INFINITY:
             found += <real>slack_at[real](job, i, found, 0)
         fine_square[real](job, i, p, fine, 0)
-        choice.index = pick[real](job, i, d, False, d[p] - slack, found, -1, p, fine)
+        choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p, fine)
         if choice.index >= 0:
             return <real>fine.square[choice.index].high
         found = INFINITY
     if found < INFINITY:
-        slack = slack_at[real](job, i, found, 0)
+        choice.sign = -1
         choice.low = found
-        choice.high = found + slack
-        choice.sign = -1 if slack > 0 and second <= choice.high else 0
+        choice.high = found + slack_at[real](job, i, found, 0)
         return found
-    found = largest_of[real](n, negatives)
-    slack = slack_at[real](job, i, found, 0)
-    choice.low = found - slack
-    choice.high = INFINITY
-    choice.sign = slack > 0
+    found = largest_of[real](job.pitch, negatives)
+    choice.sign = 1
+    choice.low = found - slack_at[real](job, i, found, 0)
+    choice.high = found
     return found
 
 
-cdef inline Py_ssize_t index_of(const TripletJob *job, Py_ssize_t i, const real *d,
-                                const real *negatives, real square, const Fine *fine,
-                                const Choice *choice) noexcept nogil:
-    if choice.index >= 0:
-        return choice.index
-    if choice.sign == 0:
-        return next_within[real](job.b.n, negatives, 0, square, square)
-    return pick[real](job, i, d, False, choice.low, choice.high, choice.sign, -1, fine)
+cdef inline Py_ssize_t index_of(const TripletJob *job, Py_ssize_t i, const real *negatives,
+                                const Fine *fine, const Choice *choice) noexcept nogil:
+    cdef Py_ssize_t found = choice.index
+    cdef real low = <real>choice.low
+    cdef real high = <real>choice.high
+    if found < 0:
+        found = only_within[real](job.pitch, negatives, low, high)
+    if found < 0 and job.tolerance > 0:
+        found = pick[real](job, i, negatives, False, low, high, choice.sign, -1, fine)
+    return found if found >= 0 else next_within[real](job.pitch, negatives, 0, low, high)
 
 
 cdef inline bint may_be_0(const TripletJob *job, Py_ssize_t i, double excess, double positive,
@@ -372,7 +394,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     cdef int own = job.a.label[i]
     cdef real none = -INFINITY if job.mining == SEMI_HARD else INFINITY
     cdef real factor = <real>job.factor
-    cdef real cost, slope, found, base, square, positive, negative, slack
+    cdef real cost, slope, found, base, square, positive, negative, slack, nearest
     cdef const real *others = <const real *>job.b.base
     cdef double weight = (<const real *>job.a.weight)[i]
     cdef double total = 0, terms = 0, nonzero = 0, slope_sum, excess
@@ -422,6 +444,8 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 d[j] *= factor
     for j in range(n):
         negatives[j] = none if label[j] == own else d[j]
+    for j in range(n, job.pitch):
+        negatives[j] = none
     if job.mining == SEMI_HARD:         # by squares: in the order of distances
         for k in range(first, last):
             p = job.members[k]
@@ -432,7 +456,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             negative = distance_of(job, square)
             one_triplet[real](job, positive - negative, &cost, &slope)
             if may_be_0[real](job, i, (positive - negative) + job.margin, positive, 0):
-                choice.index = index_of[real](job, i, d, negatives, square, fine, &choice)
+                choice.index = index_of[real](job, i, negatives, fine, &choice)
                 excess = fine_excess[real](job, i, p, choice.index, fine, 0)
                 cost = <real>max(excess, 0.0)
                 slope = excess > 0
@@ -440,7 +464,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             terms += 1
             nonzero += 1 if job.soft or slope > 0 else 0
             if job.gradient and slope != 0:
-                j = index_of[real](job, i, d, negatives, square, fine, &choice)
+                j = index_of[real](job, i, negatives, fine, &choice)
                 enter(job, entries, i, p, weight * slope * by_square(job, positive))
                 enter(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
@@ -451,16 +475,16 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 continue
             if job.soft:
                 slope_sum = add_all[real, SoftplusTag](n, 0, d[p], negatives, weights, &nonzero,
-                                                       &total, SOFTPLUS_TAG)
+                                                       &total, &nearest, SOFTPLUS_TAG)
             else:
                 slope_sum = add_all[real, HingeTag](n, <real>job.margin, d[p], negatives, weights,
-                                                    &nonzero, &total, HINGE_TAG)
+                                                    &nonzero, &total, &nearest, HINGE_TAG)
             # those so close to costing, or not, that roundings decide it
             j = n
-            slack = <real>excess_slack[real](job, i, d[p], 0)
-            if slack >= 0:
+            if may_be_0[real](job, i, nearest, d[p], 0):
+                slack = <real>excess_slack[real](job, i, d[p], 0)
                 found = d[p] + <real>job.margin
-                j = next_within[real](n, negatives, 0, found - slack, found + slack)
+                j = next_within[real](job.pitch, negatives, 0, found - slack, found + slack)
             while j < n:
                 one_triplet[real](job, d[p] - negatives[j], &cost, &slope)
                 if negatives[j] < INFINITY:
@@ -471,7 +495,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                         nonzero += slope
                         slope_sum += slope
                         weights[j] -= slope
-                j = next_within[real](n, negatives, j + 1, found - slack, found + slack)
+                j = next_within[real](job.pitch, negatives, j + 1, found - slack, found + slack)
             if job.gradient:
                 enter(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
         terms = nonzero
