@@ -768,10 +768,12 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
 
 cdef void meet_typed(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own,
                      int thread) noexcept nogil:
+    cdef Mode before = enter_default_mode()
     if job.single:
         meet[float](job, first, other, own, job.scratch + thread * job.scratch_size, 0)
     else:
         meet[double](job, first, other, own, job.scratch + thread * job.scratch_size, 0)
+    leave_default_mode(before)
 
 
 cdef void run_batch(const BatchJob *job) noexcept nogil:

@@ -15,6 +15,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastloss._arrays cimport read
+from fastloss._fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._job cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM,
                             TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
                             TripletJob, TripletRunner)

@@ -29,6 +29,7 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
     """
     cdef Py_ssize_t i, k
     cdef double square, length, power = 1
+    cdef Mode before = enter_default_mode()
     for i in range(start, stop):
         length = 1
         if normalize:
@@ -42,6 +43,7 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
             length = norm[i] if norm[i] != 0 else 1
         for k in range(dim):
             total[k] += x[i * dim + k] * power / length
+    leave_default_mode(before)
 
 
 cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t dim,
@@ -50,6 +52,7 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
                     real *base) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef double length, power = 1, total, e, offset = 0
+    cdef Mode before = enter_default_mode()
     for k in range(dim):
         offset += center[k] * center[k]
     for i in range(start, stop):
@@ -67,6 +70,7 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         if cosine and norm[i] == 0:
             total += 1              # the cosine to a row without a direction is 0
         base[i] = <real>total
+    leave_default_mode(before)
 
 
 cdef double largest_of(const real *x, Py_ssize_t n) noexcept nogil:
@@ -102,6 +106,7 @@ cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssi
     """Gradients of rows from sums over pairs; returns the sum of their products with the rows."""
     cdef Py_ssize_t i, k
     cdef double along, total = 0
+    cdef Mode before = enter_default_mode()
     for i in range(start, stop):
         along = 0
         for k in range(dim):
@@ -121,6 +126,7 @@ cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssi
         else:
             for k in range(dim):
                 out[i * dim + k] = 0
+    leave_default_mode(before)
     return total
 
 

@@ -604,33 +604,49 @@ cdef void give_entries(const TripletJob *job, const Entries *entries, real tag) 
                 h[c] += weight * (x[c] - z[c])
 
 
+cdef void mine_task(const TripletJob *job, Py_ssize_t start, Py_ssize_t block,
+                    int thread) noexcept nogil:
+    cdef char *scratch = job.scratch + thread * job.scratch_size
+    cdef Mode before = enter_default_mode()
+    if job.single:
+        mine_block[float](job, start, start + block * MOST, scratch, 0)
+    else:
+        mine_block[double](job, start, start + block * MOST, scratch, 0)
+    leave_default_mode(before)
+
+
+cdef void give_others_task(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
+                           Py_ssize_t block) noexcept nogil:
+    cdef Mode before = enter_default_mode()
+    if job.single:
+        give_others[float](job, start, anchors, block * SIDE, 0)
+    else:
+        give_others[double](job, start, anchors, block * SIDE, 0)
+    leave_default_mode(before)
+
+
 cdef void run_triplets(const TripletJob *job) noexcept nogil:
     cdef Py_ssize_t start, anchors, block, blocks, batch
+    cdef Mode before
     for batch in range((job.a.n + job.together - 1) // job.together):
         start = batch * job.together
         anchors = min(job.together, job.a.n - start)
         blocks = (anchors + MOST - 1) // MOST
         for block in prange(blocks, schedule="dynamic", num_threads=job.n_threads):
-            if job.single:
-                mine_block[float](job, start, start + block * MOST,
-                                  job.scratch + threadid() * job.scratch_size, 0)
-            else:
-                mine_block[double](job, start, start + block * MOST,
-                                   job.scratch + threadid() * job.scratch_size, 0)
+            mine_task(job, start, block, threadid())
         if not job.gradient:
             continue
         if job.mining == ALL and job.others:
             for block in prange((job.pitch + SIDE - 1) // SIDE, schedule="dynamic",
                                 num_threads=job.n_threads):
-                if job.single:
-                    give_others[float](job, start, anchors, block * SIDE, 0)
-                else:
-                    give_others[double](job, start, anchors, block * SIDE, 0)
+                give_others_task(job, start, anchors, block)
+        before = enter_default_mode()
         for block in range(blocks):
             if job.single:
                 give_entries[float](job, &job.lists[block], 0)
             else:
                 give_entries[double](job, &job.lists[block], 0)
+        leave_default_mode(before)
 
 
 RUN_TRIPLETS = PyCapsule_New(<void *>run_triplets, "fastloss.run_triplets", NULL)

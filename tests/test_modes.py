@@ -110,3 +110,18 @@ def test_rows_that_belong_together(mode):
         value, grads = same_in(mode, lambda k=k: loss.value_and_grad(a, b, y, w, n_threads=k))
         assert value > 0
         assert len(grads) == 2
+
+
+@every_mode
+@pytest.mark.parametrize("name", ["BatchContrastiveLoss", "BatchTripletLoss", "SupConLoss"])
+def test_batches_of_every_number_of_threads(mode, name):
+    rng = seeded(mode, name)
+    x = rng.normal(size=(700, 20)).astype(np.float32)
+    x[rng.random(x.shape) < 0.3] *= np.float32(1e-40)
+    labels = rng.integers(0, 9, 700)
+    loss = getattr(fl, name)()
+    with MODES[mode][0]():
+        by_count = [loss.value_and_grad(x, labels, n_threads=k) for k in (1, 2, 3)]
+    assert by_count[0][0] > 0
+    assert_same_bits(by_count[1], by_count[0], "two threads")
+    assert_same_bits(by_count[2], by_count[0], "three threads")
