@@ -148,7 +148,7 @@ KINDS = {"slope over residual": OVER_RESIDUAL, "slope over distance to logarithm
 cdef cnp.ndarray described(Numbers *numbers, object x, cnp.ndarray like):
     """Describe an array of the shape of `like`; return what holds the numbers."""
     cdef cnp.ndarray a
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, cnp.ndarray):
         x = np.asarray(x, np.float64)
     a = x
     if (type_of(a) != FLOAT32 and type_of(a) != FLOAT64
@@ -204,12 +204,12 @@ def bend(bound, y, p, w, grad, cnp.ndarray hess, bint straight):
     cdef Work job
     job.straight = straight
     job.least = job.unit = 0
-    if isinstance(bound, np.ndarray):
+    if isinstance(bound, cnp.ndarray):
         job.kind = GIVEN
         do(&job, hess, bound, None, None, None)
     else:
-        job.kind = KINDS[bound.kind]
-        job.factor, job.least, job.unit = bound.factor, bound.least, bound.unit
+        kind, job.factor, job.least, job.unit = bound
+        job.kind = KINDS[kind]
         do(&job, hess, y, p, w, grad)
 
 
