@@ -26,18 +26,18 @@ GCC_FLAGS = ["--param=max-completely-peel-times=15"]
 KERNEL_FLAGS = ["-DCYTHON_INLINE=__inline__ __attribute__((always_inline,unused))"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
 
-# The same kernels for newer processors, each in a module of its own: no code is shared
+# The same loops for newer processors, each in a module of its own: no code is shared
 # that could carry an instruction to a processor without it.
-X86_LEVELS = {
-    "_kernels_avx2": ["-mavx2", "-mfma"],
-    "_kernels_avx512": [
-        *("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"),
-        "-mprefer-vector-width=512",
-    ],
-}
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = [
+    *("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"),
+    "-mprefer-vector-width=512",
+]
+X86_LEVELS = {"_kernels_avx2": AVX2, "_kernels_avx512": AVX512,
+              "_bounds_avx2": AVX2, "_bounds_avx512": AVX512}
 HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
 MODULES = ["_threads", "_level", "_kernels", "_arrays", "_call", "_rows", "_batch", "_pairwise",
-           "_booster", "_limits", "api"]
+           "_bounds", "_booster", "_limits", "api"]
 MODULES += X86_LEVELS if HAS_LEVELS else []
 
 

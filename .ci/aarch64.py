@@ -20,8 +20,8 @@ import numpy
 from vectorised import ROOT, SOURCES, functions, lines, marked, not_vectorised
 
 TARGETS = {"aarch64": "aarch64-linux-musl", "x86_64": "x86_64-linux-musl"}
-MODULES = ["_level", "_threads", "_call", "_rows", "_arrays", "_batch", "_pairwise", "_booster",
-           "_limits", "api", "_kernels"]
+MODULES = ["_level", "_threads", "_call", "_rows", "_arrays", "_batch", "_pairwise", "_bounds",
+           "_booster", "_limits", "api", "_kernels"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter",
             # a float function on a double, in a branch that is never taken
             "-Wno-absolute-value"]

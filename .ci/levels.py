@@ -16,7 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 # The modules with instructions beyond x86-64, and a register that proves that they have them.
-PROOFS = {"_kernels_avx2": "%ymm", "_kernels_avx512": "%zmm"}
+PROOFS = {"_kernels_avx2": "%ymm", "_kernels_avx512": "%zmm",
+          "_bounds_avx2": "%ymm", "_bounds_avx512": "%zmm"}
 BASELINE = {"_call", "_kernels", "_level", "_threads"}
 
 LINE = re.compile(r" *[0-9a-f]+:\t((?:[0-9a-f]{2} )+)[ \t]*(\S.*)")
@@ -65,10 +66,10 @@ def misplaced(module: str, code: list[str], text: str) -> bool:
     if kind == "vex" and mnemonic.startswith(("vcvtph2ps", "vcvtps2ph")):
         return True     # F16C
     # what is encoded like vector instructions and is none, such as BMI, is not given
-    vector = mnemonic[0] == "v" or (module == "_kernels_avx512" and mnemonic[0] == "k")
+    vector = mnemonic[0] == "v" or (module.endswith("_avx512") and mnemonic[0] == "k")
     beyond_avx2 = kind == "evex" or "%zmm" in text
     return (not vector or NOT_GIVEN.match(mnemonic) is not None
-            or (module == "_kernels_avx2" and beyond_avx2))
+            or (module.endswith("_avx2") and beyond_avx2))
 
 
 def check(path: Path) -> list[str]:

@@ -1,11 +1,15 @@
 """The compiled part of the boosters' adapters: checks of labels, second derivatives, bounds."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cases import DTYPES, seeded
 
 import fastloss as fl
-from fastloss import _base
+from fastloss import _base, _level
 from fastloss._booster import KINDS, bend, inside, reach, settle
 from fastloss._curvature import Bound
 
@@ -189,6 +193,34 @@ def test_a_bound_has_the_same_bits_for_every_number_of_threads(bound):
         fl.set_num_threads(None)
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])
+
+
+PRINT_BITS = """
+import hashlib, numpy as np
+from fastloss._booster import bend
+from fastloss._curvature import Bound
+rng = np.random.default_rng(0)
+y, p = rng.gamma(1.0, 2.0, 9001), rng.normal(0, 2, 9001)
+digests = {True: hashlib.sha256(), False: hashlib.sha256()}
+for kind, more in [("slope over residual", {}), ("half jump over residual", {}),
+                   ("half jump over residual", {"unit": 0.5}), ("slope times share", {}),
+                   ("slope over distance to logarithm", {})]:
+    for w in (None, rng.random(9001)):
+        hess = np.zeros(9001)
+        bend(Bound(kind, **more), y, p, w, p - y, hess, False)
+        digests["residual" in kind].update(hess.tobytes())
+print(digests[True].hexdigest(), digests[False].hexdigest())
+"""
+
+
+def test_bounds_have_the_same_bits_at_every_level():
+    found = {level: subprocess.run(
+        [sys.executable, "-c", PRINT_BITS], check=True, capture_output=True, text=True,
+        env=os.environ | {"FASTLOSS_SIMD": level}, timeout=120).stdout.split()
+        for level in _level.AVAILABLE}
+    assert len({algebraic for algebraic, _ in found.values()}) == 1, found
+    fused = {others for level, (_, others) in found.items() if level != "baseline"}
+    assert len(fused) <= 1, found       # logarithms and exponentials
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

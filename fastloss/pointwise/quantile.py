@@ -23,6 +23,8 @@ __all__ = [
     "pinball_loss",
 ]
 
+KINK = Bound("half jump over residual", 0.5)      # slopes are -alpha and 1 - alpha
+
 
 @dataclass(frozen=True, kw_only=True)
 class PinballLoss(Loss):
@@ -61,7 +63,7 @@ class PinballLoss(Loss):
         return "everywhere"
 
     def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return Bound("half jump over residual", 0.5)
+        return KINK
 
     def _best_constant(self, y: Array, w: Any) -> float:
         return weighted_quantile(y, self.quantile, w)

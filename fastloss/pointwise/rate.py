@@ -26,13 +26,15 @@ __all__ = [
     "tweedie_loss",
 ]
 
+# nearer than that the exact one is as good, and rounding is not divided by rounding
+TOWARD_LOGARITHM = Bound("slope over distance to logarithm", least=1e-3)
+
 
 class _RateLoss(Loss):
     """A loss of the logarithm of a mean, which costs least at the logarithm of the target."""
 
     def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        # nearer than that the exact one is as good, and rounding is not divided by rounding
-        return Bound("slope over distance to logarithm", least=1e-3)
+        return TOWARD_LOGARITHM
 
     def _best_constant(self, y: Array, w: Any) -> float:
         return math.log(max(np.average(y, weights=w), 1e-15))

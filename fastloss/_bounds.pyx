@@ -1,51 +1,19 @@
-"""Bounds of second derivatives. Part of `_booster.pyx`."""
+# cython: language_level=3
+"""Bounds of second derivatives: the loops, for one SIMD level. `_booster` is the way to them."""
+from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdlib cimport free, malloc
 
-import numpy as np
-
-from fastloss._arrays cimport type_of
-from fastloss._job cimport CHUNK, FLOAT32, FLOAT64, LANES
+from fastloss._boundjob cimport GIVEN, HALF_JUMP, OVER_LOG, REACH, SHARE, Numbers, Work
+from fastloss._job cimport CHUNK, LANES
 from fastloss._math cimport exp_, log_
-from fastloss._threads cimport team_size
 
 cdef enum:
     PIECE = 256        # numbers that are worked on together; LANES divides it, and it divides CHUNK
 
-# What a bound is; see `fastloss._curvature`.
-cdef enum Kind:
-    GIVEN              # the numbers themselves, in the place of targets
-    REACH              # no bound, but the distances that `reach` returns
-    OVER_RESIDUAL, OVER_LOG, HALF_JUMP, SHARE
-
-KINDS = {"slope over residual": OVER_RESIDUAL, "slope over distance to logarithm": OVER_LOG,
-         "half jump over residual": HALF_JUMP, "slope times share": SHARE}
-
 cdef double NEAR = 0.1         # of a typical distance: what is nearer to a kink counts as this far
 cdef double MOST = 1e38        # finite in float32
-
-# A matrix of floats or doubles; strides are in bytes.
-ctypedef struct Numbers:
-    char *data                 # NULL: all 1
-    bint single
-    Py_ssize_t row
-    Py_ssize_t column
-
-ctypedef struct Work:
-    Kind kind
-    double factor
-    double least
-    double unit
-    bint straight
-    Py_ssize_t rows
-    Py_ssize_t columns
-    Py_ssize_t chunks          # of a column
-    Numbers y
-    Numbers p
-    Numbers w
-    Numbers g
-    Numbers out                # second derivatives, or distances
 
 # PIECE numbers of each, some in the arrays themselves.
 ctypedef struct Piece:
@@ -276,85 +244,4 @@ cdef int work_through(const Work *job, int n_threads) noexcept nogil:
     return 0
 
 
-cdef cnp.ndarray described(Numbers *numbers, object x, cnp.ndarray like):
-    """Describe an array of the shape of `like`; return what holds the numbers."""
-    cdef cnp.ndarray a
-    if not isinstance(x, np.ndarray):
-        x = np.asarray(x, np.float64)
-    a = x
-    if (type_of(a) != FLOAT32 and type_of(a) != FLOAT64
-            or not cnp.PyArray_ISALIGNED(a) or not cnp.PyArray_ISNOTSWAPPED(a)):
-        a = a.astype(np.float64)
-    assert cnp.PyArray_SAMESHAPE(a, like)
-    numbers.data = <char *>cnp.PyArray_DATA(a)
-    numbers.single = type_of(a) == FLOAT32
-    numbers.row = cnp.PyArray_STRIDE(a, 0)
-    numbers.column = cnp.PyArray_STRIDE(a, 1) if cnp.PyArray_NDIM(a) == 2 else 0
-    return a
-
-
-cdef int do(Work *job, cnp.ndarray out, object y, object p, object w, object g) except -1:
-    cdef cnp.ndarray held_y, held_p, held_w, held_g      # as long as the job goes on
-    cdef int n_threads, failed
-    assert cnp.PyArray_NDIM(out) == 1 or cnp.PyArray_NDIM(out) == 2
-    job.rows = cnp.PyArray_DIM(out, 0)
-    job.columns = cnp.PyArray_DIM(out, 1) if cnp.PyArray_NDIM(out) == 2 else 1
-    job.chunks = (job.rows + CHUNK - 1) // CHUNK
-    assert described(&job.out, out, out) is out
-    held_y = described(&job.y, y, out)
-    if p is not None:
-        held_p = described(&job.p, p, out)
-    job.w.data = NULL
-    if w is not None:
-        held_w = described(&job.w, w, out)
-    if g is not None:
-        held_g = described(&job.g, g, out)
-    # a team wakes up twice, and for a million rows has no more than some ms of work
-    n_threads = team_size(0, cnp.PyArray_SIZE(out) // 4)
-    with nogil:
-        failed = work_through(job, n_threads)
-    if failed:
-        raise MemoryError
-    return 0
-
-
-def bend(bound, y, p, w, grad, cnp.ndarray hess, bint straight):
-    """Make second derivatives no less than a bound, in place.
-
-    Parameters
-    ----------
-    bound : Bound or ndarray
-        What the bound is made of, or the numbers themselves.
-    y, p, w, grad : array_like of the shape of `hess`
-        Targets, predictions, weights or None for 1, and the weighted gradient.
-    hess : ndarray (n,) or (n, k) of float32 or float64
-        The second derivatives of one output, or of k.
-    straight : bool
-        Whether the loss may be straight: infinite second derivatives then become the bound.
-    """
-    cdef Work job
-    job.straight = straight
-    job.least = job.unit = 0
-    if isinstance(bound, np.ndarray):
-        job.kind = GIVEN
-        do(&job, hess, bound, None, None, None)
-    else:
-        job.kind = KINDS[bound.kind]
-        job.factor, job.least, job.unit = bound.factor, bound.least, bound.unit
-        do(&job, hess, y, p, w, grad)
-
-
-def reach(y, p, w):
-    """Return the distances of predictions from their targets, no less than a part of a typical one.
-
-    The typical distance is the eighth power of the mean eighth root, of each output for itself:
-    hardly less than the mean, unless many targets are met, where it is close to 0. The part is a
-    tenth.
-    """
-    cdef Work job
-    cdef cnp.ndarray far = np.empty(np.shape(p))
-    job.kind = REACH
-    job.straight = False
-    job.least = job.unit = 0
-    do(&job, far, y, p, w, None)
-    return far
+RUN = PyCapsule_New(<void *>work_through, "fastloss.bounds", NULL)
