@@ -25,22 +25,33 @@ ctypedef fused Edge:
 
 # Numbers looked through are as many as a padded side has: whole LANES, and in pairs.
 
+cdef inline void keep_largest(Py_ssize_t half, real *lanes) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(half):
+        lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
+
+
 cdef inline real largest_lane(real *lanes) noexcept nogil:
-    cdef Py_ssize_t k, half = LANES
-    while half > 0:
-        for k in range(half):
-            lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
-        half = half >> 1
-    return lanes[0]
+    """The largest of 2 * LANES; in steps written out, which gcc vectorises."""
+    keep_largest[real](LANES, lanes)
+    keep_largest[real](LANES >> 1, lanes)
+    keep_largest[real](LANES >> 2, lanes)
+    keep_largest[real](LANES >> 3, lanes)
+    return lanes[0] if lanes[0] > lanes[1] else lanes[1]
+
+
+cdef inline void add_half(Py_ssize_t half, real *lanes) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(half):
+        lanes[k] += lanes[k + half]
 
 
 cdef inline real lane_sum(real *lanes) noexcept nogil:
-    cdef Py_ssize_t k, half = LANES
-    while half > 0:
-        for k in range(half):
-            lanes[k] += lanes[k + half]
-        half = half >> 1
-    return lanes[0]
+    add_half[real](LANES, lanes)
+    add_half[real](LANES >> 1, lanes)
+    add_half[real](LANES >> 2, lanes)
+    add_half[real](LANES >> 3, lanes)
+    return lanes[0] + lanes[1]
 
 
 cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
