@@ -345,19 +345,29 @@ cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, co
                            const real *negatives, const Fine *fine,
                            Choice *choice) noexcept nogil:
     """The square of the distance to the negative of an anchor and a positive."""
-    cdef double slack = slack_at[real](job, i, d[p], 0)
+    cdef double most, slack = slack_at[real](job, i, d[p], 0)
     cdef real found = least_above[real](job.pitch, negatives, <real>(d[p] - slack))
     choice.index = -1
     if found <= d[p] + slack and job.tolerance > 0:
-        # one may be farther, or not
-        found = least_above[real](job.pitch, negatives, <real>(d[p] + slack))
-        if found < INFINITY:
-            found += <real>slack_at[real](job, i, found, 0)
+        # one may be farther, or not: mostly a single one, and none near it
+        most = d[p] + slack
         fine_square[real](job, i, p, fine, 0)
-        choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p, fine)
+        choice.index = only_within[real](job.pitch, negatives, <real>(d[p] - slack),
+                                         <real>(most + slack_at[real](job, i, most, 0)))
+        found = INFINITY
+        if choice.index < 0 or order(fine_square[real](job, i, choice.index, fine, 0),
+                                     fine.square[p], job.a.norm != NULL) <= 0:
+            found = least_above[real](job.pitch, negatives, <real>most)
+            if choice.index < 0:
+                if found < INFINITY:
+                    found += <real>slack_at[real](job, i, found, 0)
+                choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p,
+                                          fine)
+                found = INFINITY
+            else:
+                choice.index = -1
         if choice.index >= 0:
             return <real>fine.square[choice.index].high
-        found = INFINITY
     if found < INFINITY:
         choice.sign = -1
         choice.low = found
