@@ -25,22 +25,33 @@ ctypedef fused Edge:
 
 # Numbers looked through are as many as a padded side has: whole LANES, and in pairs.
 
+cdef inline void keep_largest(Py_ssize_t half, real *lanes) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(half):
+        lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
+
+
 cdef inline real largest_lane(real *lanes) noexcept nogil:
-    cdef Py_ssize_t k, half = LANES
-    while half > 0:
-        for k in range(half):
-            lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
-        half = half >> 1
-    return lanes[0]
+    """The largest of 2 * LANES; in steps written out, which gcc vectorises."""
+    keep_largest[real](LANES, lanes)
+    keep_largest[real](LANES >> 1, lanes)
+    keep_largest[real](LANES >> 2, lanes)
+    keep_largest[real](LANES >> 3, lanes)
+    return lanes[0] if lanes[0] > lanes[1] else lanes[1]
+
+
+cdef inline void add_half(Py_ssize_t half, real *lanes) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(half):
+        lanes[k] += lanes[k + half]
 
 
 cdef inline real lane_sum(real *lanes) noexcept nogil:
-    cdef Py_ssize_t k, half = LANES
-    while half > 0:
-        for k in range(half):
-            lanes[k] += lanes[k + half]
-        half = half >> 1
-    return lanes[0]
+    add_half[real](LANES, lanes)
+    add_half[real](LANES >> 1, lanes)
+    add_half[real](LANES >> 2, lanes)
+    add_half[real](LANES >> 3, lanes)
+    return lanes[0] + lanes[1]
 
 
 cdef inline real largest_of(Py_ssize_t n, const real *x) noexcept nogil:
@@ -334,19 +345,29 @@ cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, co
                            const real *negatives, const Fine *fine,
                            Choice *choice) noexcept nogil:
     """The square of the distance to the negative of an anchor and a positive."""
-    cdef double slack = slack_at[real](job, i, d[p], 0)
+    cdef double most, slack = slack_at[real](job, i, d[p], 0)
     cdef real found = least_above[real](job.pitch, negatives, <real>(d[p] - slack))
     choice.index = -1
     if found <= d[p] + slack and job.tolerance > 0:
-        # one may be farther, or not
-        found = least_above[real](job.pitch, negatives, <real>(d[p] + slack))
-        if found < INFINITY:
-            found += <real>slack_at[real](job, i, found, 0)
+        # one may be farther, or not: mostly a single one, and none near it
+        most = d[p] + slack
         fine_square[real](job, i, p, fine, 0)
-        choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p, fine)
+        choice.index = only_within[real](job.pitch, negatives, <real>(d[p] - slack),
+                                         <real>(most + slack_at[real](job, i, most, 0)))
+        found = INFINITY
+        if choice.index < 0 or order(fine_square[real](job, i, choice.index, fine, 0),
+                                     fine.square[p], job.a.norm != NULL) <= 0:
+            found = least_above[real](job.pitch, negatives, <real>most)
+            if choice.index < 0:
+                if found < INFINITY:
+                    found += <real>slack_at[real](job, i, found, 0)
+                choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p,
+                                          fine)
+                found = INFINITY
+            else:
+                choice.index = -1
         if choice.index >= 0:
             return <real>fine.square[choice.index].high
-        found = INFINITY
     if found < INFINITY:
         choice.sign = -1
         choice.low = found
