@@ -310,16 +310,21 @@ cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint sa
     """
     cdef Py_ssize_t n = job.b.n
     cdef Py_ssize_t found = -1
-    cdef Py_ssize_t j = next_within[real](job.pitch, v, 0, <real>low, <real>high)
+    cdef Py_ssize_t j, first = next_within[real](job.pitch, v, 0, <real>low, <real>high)
     cdef Twice square
     cdef bint scaled = job.a.norm != NULL
-    while j < n:
-        if (job.b.label[j] == job.a.label[i]) == same and not (job.symmetric and j == i):
+    while first < n:
+        # ties come together: the next ones are looked at one by one
+        for j in range(first, min(first + 4 * LANES, n)):
+            if not ((v[j] >= <real>low) & (v[j] <= <real>high)):
+                continue
+            if (job.b.label[j] == job.a.label[i]) != same or (job.symmetric and j == i):
+                continue
             square = fine_square[real](job, i, j, fine, 0)
             if above < 0 or order(square, fine.square[above], scaled) > 0:
                 if found < 0 or sign * order(square, fine.square[found], scaled) > 0:
                     found = j
-        j = next_within[real](job.pitch, v, j + 1, <real>low, <real>high)
+        first = next_within[real](job.pitch, v, first + 4 * LANES, <real>low, <real>high)
     return found
 
 
@@ -333,12 +338,53 @@ cdef inline bint is_close_call(const TripletJob *job, Py_ssize_t i, real tag) no
             or -job.a.sums[4][i] <= far + slack_at[real](job, i, far, 0))
 
 
+cdef enum:
+    SETTLED = 32
+
 # A negative: its index, or where it is searched for.
 cdef struct Choice:
     Py_ssize_t index         # -1 if it is not known yet
     int sign                 # as of `pick`
     double low
     double high
+    int settled              # positives of as many squares among whose ties a choice was made
+    Py_ssize_t positive[SETTLED]
+    Py_ssize_t negative[SETTLED]
+
+
+cdef real among_ties(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
+                 const real *negatives, double least, double most, const Fine *fine,
+                 Choice *choice) noexcept nogil:
+    """Choose a negative where some are about as far as the positive, between two squares.
+
+    Without a choice the least square above is returned, inf if there is none.
+    """
+    cdef bint scaled = job.a.norm != NULL
+    cdef Twice square = fine_square[real](job, i, p, fine, 0)
+    cdef real above
+    cdef int k
+    for k in range(choice.settled):
+        if order(square, fine.square[choice.positive[k]], scaled) == 0:
+            choice.index = choice.negative[k]
+            return INFINITY
+    # mostly it is a single one, and none is near it
+    choice.index = only_within[real](job.pitch, negatives, <real>least,
+                                     <real>(most + slack_at[real](job, i, most, 0)))
+    if choice.index >= 0 and order(fine_square[real](job, i, choice.index, fine, 0), square,
+                                   scaled) > 0:
+        return INFINITY
+    above = least_above[real](job.pitch, negatives, <real>most)
+    if choice.index >= 0:
+        choice.index = -1
+        return above
+    if above < INFINITY:
+        above += <real>slack_at[real](job, i, above, 0)
+    choice.index = pick[real](job, i, negatives, False, least, above, -1, p, fine)
+    if choice.settled < SETTLED:
+        choice.positive[choice.settled] = p
+        choice.negative[choice.settled] = choice.index
+        choice.settled += 1
+    return INFINITY
 
 
 cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
@@ -349,23 +395,9 @@ cdef inline real semi_hard(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, co
     cdef real found = least_above[real](job.pitch, negatives, <real>(d[p] - slack))
     choice.index = -1
     if found <= d[p] + slack and job.tolerance > 0:
-        # one may be farther, or not: mostly a single one, and none near it
+        # one may be farther, or not
         most = d[p] + slack
-        fine_square[real](job, i, p, fine, 0)
-        choice.index = only_within[real](job.pitch, negatives, <real>(d[p] - slack),
-                                         <real>(most + slack_at[real](job, i, most, 0)))
-        found = INFINITY
-        if choice.index < 0 or order(fine_square[real](job, i, choice.index, fine, 0),
-                                     fine.square[p], job.a.norm != NULL) <= 0:
-            found = least_above[real](job.pitch, negatives, <real>most)
-            if choice.index < 0:
-                if found < INFINITY:
-                    found += <real>slack_at[real](job, i, found, 0)
-                choice.index = pick[real](job, i, negatives, False, d[p] - slack, found, -1, p,
-                                          fine)
-                found = INFINITY
-            else:
-                choice.index = -1
+        found = among_ties[real](job, i, p, d, negatives, most - 2 * slack, most, fine, choice)
         if choice.index >= 0:
             return <real>fine.square[choice.index].high
     if found < INFINITY:
@@ -468,6 +500,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
     for j in range(n, job.pitch):
         negatives[j] = none
     if job.mining == SEMI_HARD:         # by squares: in the order of distances
+        choice.settled = 0
         for k in range(first, last):
             p = job.members[k]
             if job.symmetric and p == i:
