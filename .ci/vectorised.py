@@ -35,7 +35,9 @@ MAKES_DOUBLES = (
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
     "add_all", "find_extremes", "fold_columns", "give_others", "keep_larger", "lift",
-    "make_tile", "mine", "mine_block", "sum_weights",
+    "make_tile", "mine", "mine_block", "semi_hard", "sum_weights",
+    "among_ties", "gate_of", "lift_of", "near_square", "slack_at", "square_by", "twice_of",
+    "add_lifted_products",
     "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
     "square_turn", "measure_angle", "measure",
 )

@@ -85,7 +85,8 @@ def test_a_number_beyond_float64_is_named(value):
 @pytest.mark.parametrize("given", [
     None, [None, None], np.array([None], object), np.array(None, object), {"a": 1}, {1.0},
     (x for x in (1, 2)), len, "01", b"01", np.ones(2, complex), np.ones(2, "V4"), np.array(["1"]),
-    [1j], np.ones(2, "m8[s]"), np.ones(2, [("a", "f4")]), np.ma.ones(2, [("a", "f4")])], ids=str)
+    [1j], np.ones(2, "m8[s]"), np.ones(2, [("a", "f4")]), np.ma.ones(2, [("a", "f4")])],
+    ids=lambda given: type(given).__name__)
 def test_what_holds_no_numbers_is_refused(given):
     with pytest.raises(TypeError, match=r"^y_true must hold real numbers"):
         array_of(given, "y_true")
