@@ -221,12 +221,12 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
             bound = far_most if same else near_most
             v = tile[j * size + l]
             v = v if same else -v
-            if Meeting is OwnTag:
-                v = none if <int>l == own_lane else v
             hits[l] = v > bound
             found |= hits[l]
         if not found:
             continue
+        if Meeting is OwnTag and 0 <= own_lane < size:
+            hits[own_lane] = 0
         for l in range(at.lanes):
             if not hits[l]:
                 continue
