@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 from formulas import define
-from generated import VERSIONS, functions_of, run
 from numerics import all_results, assert_same_bits, assert_ulp
 
 pytest.importorskip("numba", reason="Numba is not installed")
+
+from generated import VERSIONS, functions_of, run
 
 from fastloss.custom import _code, loss
 from fastloss.custom._formula import formula_of

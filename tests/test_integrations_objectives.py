@@ -14,6 +14,9 @@ from sklearn.datasets import load_diabetes
 
 import fastloss as fl
 from fastloss._base import Loss
+
+pytest.importorskip("numba", reason="Numba is not installed, which own formulas need")
+
 from fastloss.custom import loss as custom
 
 ROUNDS = 50

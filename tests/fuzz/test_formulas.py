@@ -13,10 +13,11 @@ import mpmath as mp
 import numpy as np
 import pytest
 from formulas import define
-from generated import AmbiguousError, bounded, functions_of, run
 from numerics import all_results, assert_same_bits
 
 pytest.importorskip("numba", reason="Numba is not installed")
+
+from generated import AmbiguousError, bounded, functions_of, run
 
 from fastloss.custom import loss
 from fastloss.custom._formula import formula_of
