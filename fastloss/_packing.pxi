@@ -111,7 +111,8 @@ cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssi
         along = 0
         for k in range(dim):
             if distance:
-                row[k] = 2 * scale * (rest[i] * x[i * width + k] - g[i * width + k])
+                # "+ 0" is for -0
+                row[k] = 2 * scale * (rest[i] * x[i * width + k] - g[i * width + k]) + 0
             else:
                 row[k] = scale * (g[i * width + k] + rest[i] * center[k])
             along += row[k] * (x[i * width + k] + center[k])
