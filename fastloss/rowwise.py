@@ -36,7 +36,7 @@ TARGETS = Interval(0.0, math.inf, "targets >= 0")
 def classes(number: int) -> Interval:
     """Return what class numbers are meant to be."""
     return Interval(0.0, number - 1.0, f"class numbers from 0 to {number - 1} of the {number} "
-                    "columns of y_pred", whole=True)
+                    "classes of y_pred", whole=True)
 
 
 def class_number(name: str, value: Any) -> int | None:

@@ -268,7 +268,7 @@ def test_weights_and_scores_of_classes_are_checked(tmp_path):
         tmp_path, "a.parquet", *options, "--param", "from_logits=False")
     error = refusal(tmp_path, "a.parquet", *options[:6])
     assert "row 2 (row group 0): column 'y_true' is 2.0; it must hold class numbers from 0" in error
-    assert "to 1 of the 2 columns of y_pred, but 1 of 3 values here do not (" in error
+    assert "to 1 of the 2 classes of y_pred, but 1 of 3 values here do not (" in error
 
 
 def test_each_of_several_losses_is_checked(folder):
