@@ -275,11 +275,13 @@ cdef bint lost_digits(Py_ssize_t n, double own, double weight, const float *y,
     cdef int tiny = 0
     cdef float least = <float>1e-12
     cdef float zero = 0
+    cdef float a, b
     if own != 0:
         return not 1.3e-29 * fabs(weight) <= fabs(own) < INFINITY
     for i in range(n):
-        tiny |= ((magnitude(y[i]) < least) & (y[i] != zero)) | ((magnitude(p[i]) < least)
-                                                                & (p[i] != zero))
+        a = magnitude(y[i])
+        b = magnitude(p[i])
+        tiny |= ((a < least) & (a != zero)) | ((b < least) & (b != zero))
     return tiny
 
 

@@ -256,7 +256,7 @@ cdef class PairKernel:
             job.vectors.n_threads = <int>max(1, min(threads, job.vectors.n_threads))
             # rows may be views of one number: their size is none that memory ever held
             if (2.0 * count * job.together * sizeof(double) * job.dim * job.vectors.n_threads
-                    > PY_SSIZE_T_MAX // 2):
+                    > <double>(PY_SSIZE_T_MAX // 2)):
                 raise MemoryError("rows are too long")
             # in whole cache lines
             job.scratch_size = 2 * count * job.together * job.dim * sizeof(double)

@@ -191,8 +191,10 @@ cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start
         return block
     while at < n:
         count = n if plain else min(n - at, <Py_ssize_t>PIECE)
-        src = a.data + start * a.itemsize if plain else <const char *>raw
-        if not plain:
+        src = <const char *>raw
+        if plain:
+            src = a.data + start * a.itemsize
+        else:
             transfer(job, a, start + at, count, <char *>raw, False)
         convert[real](a.type, count, src, block + at)
         at += count
