@@ -127,8 +127,8 @@ def not_vectorised(path: Path, vectorised: set[str], passes: set[str]) -> list[s
         for loop, kinds in (("lift", rf"\d_{j}_\d_0"), ("find_extremes", rf"{j}_\d")):
             name = rf"__pyx_fuse_{kinds}__pyx_f_\w+_{loop}"
             found = sum(1 for function in passes if re.fullmatch(name, function))
-            # SSE2 has no choice of two numbers, and AVX2 none that mixes doubles with labels half as
-            # long: gcc makes this one's branches, no slower than the vectors of doubles were
+            # SSE2 has no choice of two numbers, and AVX2 none that mixes doubles with short labels:
+            # gcc makes this one's branches, no slower than the vectors of doubles were
             branches = loop == "find_extremes" and (
                 module == "_kernels" or (module, real) == ("_kernels_avx2", "double"))
             if found < 2 and not branches:
