@@ -6,6 +6,7 @@ the same bits as with the compiler at hand; the bits of aarch64 need qemu-user t
 after .ci/vectorised.py, which leaves the C files.
 """
 
+import os
 import platform
 import runpy
 import shutil
@@ -89,6 +90,8 @@ def digests(folder: str) -> dict[str, str]:
 def main() -> int:
     """Print what is wrong; 1 if something is."""
     with tempfile.TemporaryDirectory() as folder:
+        # zig keeps what it compiled, and then says nothing of loops
+        os.environ["ZIG_GLOBAL_CACHE_DIR"] = os.environ["ZIG_LOCAL_CACHE_DIR"] = folder
         failures = [failure for target in TARGETS.values()
                     for failure in compile_modules(target, folder)]
         found = digests(folder)
