@@ -29,7 +29,7 @@ def test_sklearns_own_tests_pass_on_ours():
                "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore", f"--rootdir={SUITE}"]
     modules = ("test_classification", "test_regression", "test_common")
     run = subprocess.run([*command, *(str(SUITE / f"{module}.py") for module in modules)],
-                         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                         env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": os.pathsep.join(paths)},
                          capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     counts = re.search(r"^(\d+) passed", run.stdout, re.MULTILINE)
