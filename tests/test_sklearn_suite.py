@@ -28,9 +28,10 @@ def test_sklearns_own_tests_pass_on_ours():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "sklearn_substitution", "-c", os.devnull,
                "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore", f"--rootdir={SUITE}"]
     modules = ("test_classification", "test_regression", "test_common")
+    # this run's options are not for theirs
+    environment = os.environ | {"PYTEST_ADDOPTS": "", "PYTHONPATH": os.pathsep.join(paths)}
     run = subprocess.run([*command, *(str(SUITE / f"{module}.py") for module in modules)],
-                         env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": os.pathsep.join(paths)},
-                         capture_output=True, text=True, check=False)
+                         env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     counts = re.search(r"^(\d+) passed", run.stdout, re.MULTILINE)
     assert counts is not None, run.stdout[-2000:]
