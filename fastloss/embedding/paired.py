@@ -11,9 +11,6 @@ from fastloss._parameters import choice, either, number, parameter
 from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairLoss, Reduction
 from fastloss.pointwise import ContrastiveLoss
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
     "CosineEmbeddingLoss",
     "PairContrastiveLoss",

@@ -18,9 +18,6 @@ from fastloss._base import (
 from fastloss._functions import function_of
 from fastloss._parameters import choice, either, number, parameter
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
     "ContrastiveLoss",
     "HingeEmbeddingLoss",

@@ -9,9 +9,6 @@ from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, Interval, Loss, Redu
 from fastloss._functions import function_of
 from fastloss._parameters import choice, parameter
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
     "ExponentialLoss",
     "HingeLoss",
