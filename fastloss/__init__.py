@@ -4,6 +4,7 @@ import sys as _sys
 from importlib.machinery import PathFinder as _PathFinder
 from importlib.util import module_from_spec as _module_from_spec
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING
 
 from fastloss._version import __version__ as __version__
 
@@ -31,9 +32,10 @@ from fastloss.embedding import *
 from fastloss.pointwise import *
 from fastloss.rowwise import *
 
-# Set this way because type checkers take a star import for a re-export unless they see an
-# `__all__`, of which they understand lists of literals only.
-globals()["__all__"] = [
-    "Loss", "Partial", "__version__", "get_num_threads", "set_num_threads", "show_config",
-    *pointwise.__dict__["__all__"], *rowwise.__all__, *embedding.__dict__["__all__"],
-]
+if not TYPE_CHECKING:
+    # mypy takes a star import for a re-export unless it sees an `__all__`, of which it understands
+    # lists of literals only.
+    __all__ = [
+        "Loss", "Partial", "__version__", "get_num_threads", "set_num_threads", "show_config",
+        *pointwise.__all__, *rowwise.__all__, *embedding.__all__,
+    ]

@@ -21,12 +21,13 @@ from fastloss._base import (
     Reduction,
     find_outside,
 )
-from fastloss._parameters import either, flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import either, flag, number, parameter
 from fastloss._values import array_of, check_unmasked
 from fastloss.pointwise import LogLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
@@ -162,53 +163,14 @@ class CrossEntropyLoss(RowLoss):
                 or (None if w is None else find_outside("sample_weight", w, WEIGHTS, ignored)))
 
 
-def cross_entropy_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    from_logits: bool = True,
-    label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
-    class_weight: ArrayLike | None = None,
-    eps: float | Literal["auto"] = 1e-7,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Cross entropy of class scores: mean over rows of -ln softmax(z) of the label, in nats.
-
-    Shorthand for ``CrossEntropyLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true : array_like, (n,) class numbers or (n, C) targets
-        What was to be predicted.
-    y_pred : array_like, (n, C)
-        Scores of the classes; probabilities for ``from_logits=False``.
-    from_logits, label_smoothing, ignore_index, class_weight, eps, reduction
-        See `CrossEntropyLoss`.
-    sample_weight : array_like, (n,), optional
-        Weights of the rows.
-    out : ndarray, (n,) of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the rows go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray (n,) for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `CrossEntropyLoss.value`; ValueError for a class number out of range.
-
-    Examples
-    --------
-    >>> print(f"{cross_entropy_loss([0, 2], [[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]):.6f}")
-    0.669079
-    """
-    loss = shared(CrossEntropyLoss, from_logits, label_smoothing, ignore_index, class_weight, eps,
-                  reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import cross_entropy_loss
+else:
+    cross_entropy_loss = function_of(
+        CrossEntropyLoss,
+        "Cross entropy of class scores: mean over rows of -ln softmax(z) of the label, in nats.",
+        y_true="Class numbers (n,), or targets (n, C).",
+        y_pred="Scores (n, C) of the classes; probabilities for ``from_logits=False``.",
+        sample_weight="Weights (n,) of the rows.",
+        out='For ``reduction="none"``: where the losses (n,) of the rows go.',
+    )

@@ -51,7 +51,7 @@ TABLE = [
     ("BatchTripletLoss", {"soft_margin": True, "normalize": True}),
 ]
 # The package's losses of all pairs, and their rows of the table; the oracle knows more than it.
-NAMES = {name for name in embedding.__dict__["__all__"]
+NAMES = {name for name in embedding.__all__
          if isinstance(getattr(embedding, name), type)
          and issubclass(getattr(embedding, name), EmbeddingLoss)}
 MADE = [row for row in TABLE if row[0] in NAMES]

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastloss import _batch
-from fastloss._parameters import choice, either, flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import choice, either, flag, number, parameter
 from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction
 from fastloss.embedding._paired import DISTANCE, Distance
 from fastloss.embedding._partial import Terms
 from fastloss.embedding._sums import ExponentLoss, SummedLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -103,59 +104,6 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
         return same + different
 
 
-def batch_contrastive_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    margin: float = 1.0,
-    distance: Distance = "euclidean",
-    form: Literal["squared", "linear"] = "squared",
-    pos_margin: float | None = None,
-    normalize: bool = False,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Contrastive loss of a batch: mean over pairs of d² in one class, max(margin - d, 0)² else.
-
-    Shorthand for ``BatchContrastiveLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    margin, distance, form, pos_margin, normalize, reduction
-        See `BatchContrastiveLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `BatchContrastiveLoss.value`.
-
-    Examples
-    --------
-    >>> print(f"{batch_contrastive_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 0.5]], [0, 0, 1]):.6f}")
-    8.416667
-    """
-    loss = shared(BatchContrastiveLoss, margin, distance, form, pos_margin, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class BatchTripletLoss(LabelLoss):
     r"""Triplet loss of a batch, mined anchor by anchor.
@@ -226,59 +174,6 @@ class BatchTripletLoss(LabelLoss):
         return Terms(*batch.pairs.triplets(
             self.mining, self.margin, self.soft_margin, self.distance, gradient=gradient,
             others=others, weight=weight))
-
-
-def batch_triplet_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    margin: float = 0.2,
-    mining: Literal["hard", "semi-hard", "all"] = "hard",
-    distance: Distance = "euclidean",
-    soft_margin: bool = False,
-    normalize: bool = False,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Triplet loss of a batch: mean over mined triplets of max(d(a, p) - d(a, n) + margin, 0).
-
-    Shorthand for ``BatchTripletLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    margin, mining, distance, soft_margin, normalize, reduction
-        See `BatchTripletLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `BatchTripletLoss.value`.
-
-    Examples
-    --------
-    >>> print(f"{batch_triplet_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]], [0, 0, 1]):.6f}")
-    2.397224
-    """
-    loss = shared(BatchTripletLoss, margin, mining, distance, soft_margin, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,51 +254,24 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
 
-def lifted_structure_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    margin: float = 1.0,
-    normalize: bool = False,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Lifted structured loss: mean over pairs of a class of max(ln Σ e^(margin - d') + d, 0)² / 2.
-
-    Shorthand for ``LiftedStructureLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    margin, normalize, reduction
-        See `LiftedStructureLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `LiftedStructureLoss.value`.
-
-    Examples
-    --------
-    >>> print(f"{lifted_structure_loss([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]], [0, 0, 1]):.6f}")
-    8.748621
-    """
-    loss = shared(LiftedStructureLoss, margin, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import (
+        batch_contrastive_loss,
+        batch_triplet_loss,
+        lifted_structure_loss,
+    )
+else:
+    batch_contrastive_loss = function_of(
+        BatchContrastiveLoss,
+        "Contrastive loss of a batch: "
+        "mean over pairs of d² in one class, max(margin - d, 0)² else.",
+    )
+    batch_triplet_loss = function_of(
+        BatchTripletLoss,
+        "Triplet loss of a batch: mean over mined triplets of max(d(a, p) - d(a, n) + margin, 0).",
+    )
+    lifted_structure_loss = function_of(
+        LiftedStructureLoss,
+        "Lifted structured loss: "
+        "mean over pairs of a class of max(ln Σ e^(margin - d') + d, 0)² / 2.",
+    )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastloss._base import LABELS, SIGNS, Interval
-from fastloss._parameters import choice, either, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import choice, either, number, parameter
 from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairLoss, Reduction
 from fastloss.pointwise import ContrastiveLoss
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -80,58 +78,6 @@ class PairContrastiveLoss(PairLoss):
                                pos_margin=self.pos_margin)._kernel_parameters()
 
 
-def pair_contrastive_loss(
-    a: ArrayLike,
-    b: ArrayLike,
-    y: ArrayLike,
-    *,
-    margin: float = 1.0,
-    distance: Distance = "euclidean",
-    similar_label: Literal[0, 1] = 1,
-    form: Literal["squared", "linear"] = "squared",
-    pos_margin: float | None = None,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Contrastive loss of pairs: mean of y d² + (1 - y) max(margin - d, 0)², d = |a - b|.
-
-    Shorthand for ``PairContrastiveLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    a, b : array_like (n, d)
-        The rows of each pair.
-    y : array_like (n,)
-        Labels of the pairs.
-    margin, distance, similar_label, form, pos_margin, reduction
-        See `PairContrastiveLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the pairs.
-    out : ndarray (n,) of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the pairs go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray (n,) for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `PairContrastiveLoss.value`.
-
-    Examples
-    --------
-    >>> pair_contrastive_loss([[0.0, 0.0], [1.0, 1.0]], [[3.0, 4.0], [1.0, 1.5]], [1, 0])
-    12.625
-    """
-    loss = shared(PairContrastiveLoss, margin, distance, similar_label, form, pos_margin, reduction)
-    return loss.value(a, b, y, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class CosineEmbeddingLoss(PairLoss):
     r"""Cosine embedding loss of pairs of rows.
@@ -185,51 +131,15 @@ class CosineEmbeddingLoss(PairLoss):
         return name, parameters
 
 
-def cosine_embedding_loss(
-    a: ArrayLike,
-    b: ArrayLike,
-    y: ArrayLike,
-    *,
-    margin: float = 0.0,
-    labels: tuple[int, int] = (-1, 1),
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Cosine embedding loss: mean of 1 - cos where y is 1, of max(cos - margin, 0) where y is -1.
-
-    Shorthand for ``CosineEmbeddingLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    a, b : array_like (n, d)
-        The rows of each pair.
-    y : array_like (n,)
-        Labels of the pairs.
-    margin, labels, reduction
-        See `CosineEmbeddingLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the pairs.
-    out : ndarray (n,) of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the pairs go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray (n,) for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `CosineEmbeddingLoss.value`.
-
-    Examples
-    --------
-    >>> a, b = [[3.0, 4.0], [3.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]
-    >>> print(f"{cosine_embedding_loss(a, b, [1, -1]):.6f}")
-    0.600000
-    """
-    loss = shared(CosineEmbeddingLoss, margin, labels, reduction)
-    return loss.value(a, b, y, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import cosine_embedding_loss, pair_contrastive_loss
+else:
+    pair_contrastive_loss = function_of(
+        PairContrastiveLoss,
+        "Contrastive loss of pairs: mean of y d² + (1 - y) max(margin - d, 0)², d = |a - b|.",
+    )
+    cosine_embedding_loss = function_of(
+        CosineEmbeddingLoss,
+        "Cosine embedding loss: "
+        "mean of 1 - cos where y is 1, of max(cos - margin, 0) where y is -1.",
+    )

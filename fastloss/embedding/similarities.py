@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._parameters import flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import flag, number, parameter
 from fastloss.embedding._common import FACTOR, REDUCTION, LabelLoss, Reduction, check_temperature
 from fastloss.embedding._sums import (
     Anchors,
@@ -19,7 +20,7 @@ from fastloss.embedding._sums import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -68,57 +69,6 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     temperature: float = parameter(0.1, check_temperature)
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
-
-
-def sup_con_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    temperature: float = 0.1,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Supervised contrastive loss: mean of -ln softmax(x xᵀ / temperature) of rows of the class.
-
-    Shorthand for ``SupConLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    temperature, normalize, reduction
-        See `SupConLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `SupConLoss.value`.
-
-    Examples
-    --------
-    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
-    >>> print(f"{sup_con_loss(x, labels, temperature=1):.6f}")
-    0.617813
-    """
-    loss = shared(SupConLoss, temperature, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,59 +124,6 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
         cost = softplus(anchors.same) / self.alpha + softplus(anchors.different) / self.beta
         return Slopes(cost, np.ones(cost.shape, bool), sigmoid(anchors.different) / self.beta,
                       sigmoid(anchors.same) / self.alpha)
-
-
-def multi_similarity_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    alpha: float = 2.0,
-    beta: float = 50.0,
-    base: float = 0.5,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Multi-similarity: mean of ln(1 + Σ_P e^(-alpha t)) / alpha + ln(1 + Σ_N e^(beta t)) / beta.
-
-    Shorthand for ``MultiSimilarityLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    alpha, beta, base, normalize, reduction
-        See `MultiSimilarityLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `MultiSimilarityLoss.value`.
-
-    Examples
-    --------
-    >>> x, labels = [[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1]
-    >>> print(f"{multi_similarity_loss(x, labels, beta=10):.6f}")
-    0.402853
-    """
-    loss = shared(MultiSimilarityLoss, alpha, beta, base, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,53 +183,21 @@ class CircleLoss(ExponentLoss, LabelLoss):
         return Slopes(softplus(both), (same > 0) & (different > 0), slope, slope)
 
 
-def circle_loss(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
-    *,
-    margin: float = 0.4,
-    gamma: float = 80.0,
-    detach_weights: bool = True,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    refs: ArrayLike | None = None,
-    ref_labels: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Circle loss: mean of ln(1 + Σ_N e^(gamma w (s - margin)) Σ_P e^(gamma w (1 - margin - s))).
-
-    Shorthand for ``CircleLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    embeddings : array_like (n, d)
-        The rows.
-    labels : array_like (n,) of integers or strings
-        Classes of the rows.
-    margin, gamma, detach_weights, normalize, reduction
-        See `CircleLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the rows as anchors.
-    refs, ref_labels : array_like (m, d) and (m,), optional
-        Rows to compare with, in place of the batch itself.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `CircleLoss.value`.
-
-    Examples
-    --------
-    >>> print(f"{circle_loss([[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]], [0, 0, 1], gamma=2):.6f}")
-    0.915035
-    """
-    loss = shared(CircleLoss, margin, gamma, detach_weights, normalize, reduction)
-    return loss.value(embeddings, labels, sample_weight, refs=refs, ref_labels=ref_labels,
-                      n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import circle_loss, multi_similarity_loss, sup_con_loss
+else:
+    sup_con_loss = function_of(
+        SupConLoss,
+        "Supervised contrastive loss: "
+        "mean of -ln softmax(x xᵀ / temperature) of rows of the class.",
+    )
+    multi_similarity_loss = function_of(
+        MultiSimilarityLoss,
+        "Multi-similarity: "
+        "mean of ln(1 + Σ_P e^(-alpha t)) / alpha + ln(1 + Σ_N e^(beta t)) / beta.",
+    )
+    circle_loss = function_of(
+        CircleLoss,
+        "Circle loss: "
+        "mean of ln(1 + Σ_N e^(gamma w (s - margin)) Σ_P e^(gamma w (1 - margin - s))).",
+    )

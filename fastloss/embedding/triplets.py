@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastloss._base import Partial
-from fastloss._parameters import flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import flag, number, parameter
 from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, Reduction, RowsLoss
 from fastloss.pointwise import ContrastiveLoss, LogLoss
 
@@ -173,49 +174,10 @@ class TripletLoss(RowsLoss):
         self._check((anchors, positives, negatives), sample_weight)
 
 
-def triplet_loss(
-    anchors: ArrayLike,
-    positives: ArrayLike,
-    negatives: ArrayLike,
-    *,
-    margin: float = 1.0,
-    distance: Distance = "euclidean",
-    soft_margin: bool = False,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Triplet loss: mean of max(|a - p| - |a - n| + margin, 0).
-
-    Shorthand for ``TripletLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    anchors, positives, negatives : array_like (n, d)
-        The rows of each triplet.
-    margin, distance, soft_margin, reduction
-        See `TripletLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the triplets.
-    out : ndarray (n,) of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the triplets go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray (n,) for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `TripletLoss.value`.
-
-    Examples
-    --------
-    >>> triplet_loss([[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 2.0]])
-    4.0
-    """
-    loss = shared(TripletLoss, margin, distance, soft_margin, reduction)
-    return loss.value(anchors, positives, negatives, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import triplet_loss
+else:
+    triplet_loss = function_of(
+        TripletLoss,
+        "Triplet loss: mean of max(|a - p| - |a - n| + margin, 0).",
+    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _batch
-from fastloss._parameters import flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import flag, number, parameter
 from fastloss.embedding._common import (
     FACTOR,
     REDUCTION,
@@ -21,7 +22,7 @@ from fastloss.embedding._common import (
 from fastloss.embedding._sums import OwnSoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -80,51 +81,6 @@ class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
         return self.symmetric
 
 
-def info_nce_loss(
-    queries: ArrayLike,
-    keys: ArrayLike,
-    *,
-    temperature: float = 0.07,
-    symmetric: bool = False,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """InfoNCE: mean over queries of -ln softmax(q kᵀ / temperature) of the own key.
-
-    Shorthand for ``InfoNCELoss(...).value(...)``.
-
-    Parameters
-    ----------
-    queries, keys : array_like (n, d)
-        Rows that belong to each other, one by one.
-    temperature, symmetric, normalize, reduction
-        See `InfoNCELoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the queries.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `InfoNCELoss.value`.
-
-    Examples
-    --------
-    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
-    >>> print(f"{info_nce_loss(a, b, temperature=1):.6f}")
-    0.517813
-    """
-    loss = shared(InfoNCELoss, temperature, symmetric, normalize, reduction)
-    return loss.value(queries, keys, sample_weight, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
     r"""Normalised temperature-scaled cross entropy of two views (SimCLR).
@@ -178,50 +134,6 @@ class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
         return grads[0][:n], grads[0][n:]
 
 
-def nt_xent_loss(
-    queries: ArrayLike,
-    keys: ArrayLike,
-    *,
-    temperature: float = 0.5,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """NT-Xent: mean over the rows of both views of -ln softmax(x xᵀ / temperature) of the other.
-
-    Shorthand for ``NTXentLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    queries, keys : array_like (n, d)
-        The two views: rows that belong to each other, one by one.
-    temperature, normalize, reduction
-        See `NTXentLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the queries.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `NTXentLoss.value`.
-
-    Examples
-    --------
-    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
-    >>> print(f"{nt_xent_loss(a, b, temperature=1):.6f}")
-    0.885449
-    """
-    loss = shared(NTXentLoss, temperature, normalize, reduction)
-    return loss.value(queries, keys, sample_weight, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class NPairsLoss(OwnSoftmaxLoss, TwoSidedLoss):
     r"""N-pairs loss: softmax of plain products of anchors with all positives, against their own.
@@ -257,48 +169,6 @@ class NPairsLoss(OwnSoftmaxLoss, TwoSidedLoss):
 
     def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
         return {}
-
-
-def n_pairs_loss(
-    anchors: ArrayLike,
-    positives: ArrayLike,
-    *,
-    normalize: bool = False,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """N-pairs loss: mean over anchors of -ln softmax(a pᵀ) of the own positive.
-
-    Shorthand for ``NPairsLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    anchors, positives : array_like (n, d)
-        Rows that belong to each other, one by one.
-    normalize, reduction
-        See `NPairsLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the anchors.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `NPairsLoss.value`.
-
-    Examples
-    --------
-    >>> print(f"{n_pairs_loss([[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]):.6f}")
-    1.548587
-    """
-    loss = shared(NPairsLoss, normalize, reduction)
-    return loss.value(anchors, positives, sample_weight, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,46 +223,25 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
         return {"scale": along / self.scale, "bias": by_bias}
 
 
-def siglip_loss(
-    queries: ArrayLike,
-    keys: ArrayLike,
-    *,
-    scale: float = 10.0,
-    bias: float = -10.0,
-    normalize: bool = True,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    n_threads: int | None = None,
-) -> float:
-    """Sigmoid loss: sum over all pairs of -ln σ(±(scale q k + bias)), + for own keys, divided by n.
-
-    Shorthand for ``SigLIPLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    queries, keys : array_like (n, d)
-        Rows that belong to each other, one by one.
-    scale, bias, normalize, reduction
-        See `SigLIPLoss`.
-    sample_weight : array_like (n,), optional
-        Weights of the queries.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `SigLIPLoss.value`.
-
-    Examples
-    --------
-    >>> a, b = [[1.0, 0.0], [0.0, 1.0]], [[3.0, 4.0], [0.0, 1.0]]
-    >>> print(f"{siglip_loss(a, b, scale=2, bias=-1):.6f}")
-    1.131075
-    """
-    loss = shared(SigLIPLoss, scale, bias, normalize, reduction)
-    return loss.value(queries, keys, sample_weight, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import info_nce_loss, n_pairs_loss, nt_xent_loss, siglip_loss
+else:
+    info_nce_loss = function_of(
+        InfoNCELoss,
+        "InfoNCE: mean over queries of -ln softmax(q kᵀ / temperature) of the own key.",
+    )
+    nt_xent_loss = function_of(
+        NTXentLoss,
+        "NT-Xent: "
+        "mean over the rows of both views of -ln softmax(x xᵀ / temperature) of the other.",
+    )
+    n_pairs_loss = function_of(
+        NPairsLoss,
+        "N-pairs loss: mean over anchors of -ln softmax(a pᵀ) of the own positive.",
+    )
+    siglip_loss = function_of(
+        SigLIPLoss,
+        "Sigmoid loss: "
+        "sum over all pairs of -ln σ(±(scale q k + bias)), + for own keys, divided by n.",
+        name="siglip_loss",
+    )

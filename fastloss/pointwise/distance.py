@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastloss._base import (
     DISTANCES,
@@ -15,10 +15,8 @@ from fastloss._base import (
     Loss,
     Reduction,
 )
-from fastloss._parameters import choice, either, number, parameter, shared
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from fastloss._functions import function_of
+from fastloss._parameters import choice, either, number, parameter
 
 __all__ = [
     "ContrastiveLoss",
@@ -103,54 +101,6 @@ class ContrastiveLoss(Loss):
         return "in parts"
 
 
-def contrastive_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    margin: float = 1.0,
-    similar_label: Literal[0, 1] = 1,
-    form: Literal["squared", "half", "linear"] = "squared",
-    pos_margin: float | None = None,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Contrastive loss of labelled distances: mean of y p² + (1 - y) max(margin - p, 0)².
-
-    Shorthand for ``ContrastiveLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 1 for similar pairs, and distances.
-    margin, similar_label, form, pos_margin, reduction
-        See `ContrastiveLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `ContrastiveLoss.value`.
-
-    Examples
-    --------
-    >>> contrastive_loss([1, 0, 0], [0.5, 0.5, 2.0])
-    0.16666666666666666
-    """
-    loss = shared(ContrastiveLoss, margin, similar_label, form, pos_margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class QualityLoss(ContrastiveLoss):
     r"""Quality loss: the contrastive loss with a smaller margin.
@@ -171,49 +121,6 @@ class QualityLoss(ContrastiveLoss):
     """
 
     margin: float = parameter(0.5, number(low=0))
-
-
-def quality_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    margin: float = 0.5,
-    similar_label: Literal[0, 1] = 1,
-    form: Literal["squared", "half", "linear"] = "squared",
-    pos_margin: float | None = None,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Quality loss of labelled distances: the contrastive loss with margin 0.5.
-
-    Shorthand for ``QualityLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 1 for similar pairs, and distances.
-    margin, similar_label, form, pos_margin, reduction
-        See `ContrastiveLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `QualityLoss.value`.
-    """
-    loss = shared(QualityLoss, margin, similar_label, form, pos_margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,41 +171,24 @@ class HingeEmbeddingLoss(Loss):
         }
 
 
-def hinge_embedding_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    margin: float = 1.0,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Hinge embedding loss: mean of p where y is 1, of max(margin - p, 0) where y is -1.
-
-    Shorthand for ``HingeEmbeddingLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 1 for similar and -1 for dissimilar pairs, and distances.
-    margin, reduction
-        See `HingeEmbeddingLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `HingeEmbeddingLoss.value`.
-    """
-    loss = shared(HingeEmbeddingLoss, margin, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import contrastive_loss, hinge_embedding_loss, quality_loss
+else:
+    contrastive_loss = function_of(
+        ContrastiveLoss,
+        "Contrastive loss of labelled distances: mean of y p² + (1 - y) max(margin - p, 0)².",
+        y_true="Labels, 1 for similar pairs.",
+        y_pred="Distances.",
+    )
+    quality_loss = function_of(
+        QualityLoss,
+        "Quality loss of labelled distances: the contrastive loss with margin 0.5.",
+        y_true="Labels, 1 for similar pairs.",
+        y_pred="Distances.",
+    )
+    hinge_embedding_loss = function_of(
+        HingeEmbeddingLoss,
+        "Hinge embedding loss: mean of p where y is 1, of max(margin - p, 0) where y is -1.",
+        y_true="Labels, 1 for similar and -1 for dissimilar pairs.",
+        y_pred="Distances.",
+    )

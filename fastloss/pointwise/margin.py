@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, Interval, Loss, Reduction
-from fastloss._parameters import choice, parameter, shared
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from fastloss._functions import function_of
+from fastloss._parameters import choice, parameter
 
 __all__ = [
     "ExponentialLoss",
@@ -79,46 +77,6 @@ class HingeLoss(_MarginLoss):
         return "in parts"
 
 
-def hinge_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    labels: tuple[float, float] = (0, 1),
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Hinge loss: mean of max(1 - s z, 0), s = -1 or 1 for the two classes.
-
-    Shorthand for ``HingeLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1 or as `labels` says, and scores.
-    labels, reduction
-        See `HingeLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `HingeLoss.value`.
-    """
-    loss = shared(HingeLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class SquaredHingeLoss(_MarginLoss):
     r"""Squared hinge loss.
@@ -154,46 +112,6 @@ class SquaredHingeLoss(_MarginLoss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "SquaredHinge", sign_parameters(self.labels)
-
-
-def squared_hinge_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    labels: tuple[float, float] = (0, 1),
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Squared hinge loss: mean of max(1 - s z, 0)², s = -1 or 1 for the two classes.
-
-    Shorthand for ``SquaredHingeLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1 or as `labels` says, and scores.
-    labels, reduction
-        See `SquaredHingeLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `SquaredHingeLoss.value`.
-    """
-    loss = shared(SquaredHingeLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,46 +155,6 @@ class ModifiedHuberLoss(_MarginLoss):
         return "in parts"
 
 
-def modified_huber_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    labels: tuple[float, float] = (0, 1),
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Loss "modified Huber": mean of max(1 - s z, 0)², and of -4 s z where s z < -1.
-
-    Shorthand for ``ModifiedHuberLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1 or as `labels` says, and scores.
-    labels, reduction
-        See `ModifiedHuberLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `ModifiedHuberLoss.value`.
-    """
-    loss = shared(ModifiedHuberLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExponentialLoss(_MarginLoss):
     """Exponential loss of AdaBoost.
@@ -318,41 +196,32 @@ class ExponentialLoss(_MarginLoss):
                                "up_slope": 1.0 if zero_one else 0.5}
 
 
-def exponential_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    labels: tuple[float, float] = (0, 1),
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Exponential loss: mean of e^(-s z), s = -1 or 1 for the two classes.
-
-    Shorthand for ``ExponentialLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1 or as `labels` says, and scores.
-    labels, reduction
-        See `ExponentialLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `ExponentialLoss.value`.
-    """
-    loss = shared(ExponentialLoss, labels, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import (
+        exponential_loss,
+        hinge_loss,
+        modified_huber_loss,
+        squared_hinge_loss,
+    )
+else:
+    DATA = {"y_true": "Labels, 0 and 1 or as `labels` says.", "y_pred": "Scores."}
+    hinge_loss = function_of(
+        HingeLoss,
+        "Hinge loss: mean of max(1 - s z, 0), s = -1 or 1 for the two classes.",
+        **DATA,
+    )
+    squared_hinge_loss = function_of(
+        SquaredHingeLoss,
+        "Squared hinge loss: mean of max(1 - s z, 0)², s = -1 or 1 for the two classes.",
+        **DATA,
+    )
+    modified_huber_loss = function_of(
+        ModifiedHuberLoss,
+        'Loss "modified Huber": mean of max(1 - s z, 0)², and of -4 s z where s z < -1.',
+        **DATA,
+    )
+    exponential_loss = function_of(
+        ExponentialLoss,
+        "Exponential loss: mean of e^(-s z), s = -1 or 1 for the two classes.",
+        **DATA,
+    )

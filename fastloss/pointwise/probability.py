@@ -19,10 +19,11 @@ from fastloss._base import (
     Reduction,
 )
 from fastloss._curvature import Bound
-from fastloss._parameters import either, flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import either, flag, number, parameter
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -123,54 +124,6 @@ class LogLoss(Loss):
         return "Log", parameters
 
 
-def log_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    eps: float | Literal["auto"] = 1e-7,
-    from_logits: bool = False,
-    pos_weight: float = 1.0,
-    label_smoothing: float = 0.0,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Log loss of probabilities or logits: mean of -y ln p - (1 - y) ln(1 - p), in nats.
-
-    Shorthand for ``LogLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1 or between, and probabilities of 1, or logits.
-    eps, from_logits, pos_weight, label_smoothing, reduction
-        See `LogLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `LogLoss.value`.
-
-    Examples
-    --------
-    >>> log_loss([1, 0], [0.5, 0.5])
-    0.6931471805599453
-    """
-    loss = shared(LogLoss, eps, from_logits, pos_weight, label_smoothing, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class FocalLoss(Loss):
     r"""Focal loss of logits: a log loss that gives less weight to what is predicted well.
@@ -223,47 +176,6 @@ class FocalLoss(Loss):
         return Bound("slope times share", 1 + self.gamma)
 
 
-def focal_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    gamma: float = 2.0,
-    alpha: float = 0.25,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Focal loss of logits: mean of -alpha_t (1 - p_t)^gamma ln p_t.
-
-    Shorthand for ``FocalLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Labels, 0 and 1, and logits.
-    gamma, alpha, reduction
-        See `FocalLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `FocalLoss.value`.
-    """
-    loss = shared(FocalLoss, gamma, alpha, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class KLDivergenceLoss(Loss):
     r"""Kullback-Leibler divergence of target from predicted probabilities, per element, in nats.
@@ -305,40 +217,24 @@ class KLDivergenceLoss(Loss):
         return "KLDivergence", {"unused": 0.0}
 
 
-def kl_divergence_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Kullback-Leibler divergence: mean of t (ln t - ln p).
-
-    Shorthand for ``KLDivergenceLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Target and predicted probabilities.
-    reduction
-        See `KLDivergenceLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `KLDivergenceLoss.value`.
-    """
-    loss = shared(KLDivergenceLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import focal_loss, kl_divergence_loss, log_loss
+else:
+    log_loss = function_of(
+        LogLoss,
+        "Log loss of probabilities or logits: mean of -y ln p - (1 - y) ln(1 - p), in nats.",
+        y_true="Labels, 0 and 1 or between.",
+        y_pred="Probabilities of 1, or logits.",
+    )
+    focal_loss = function_of(
+        FocalLoss,
+        "Focal loss of logits: mean of -alpha_t (1 - p_t)^gamma ln p_t.",
+        y_true="Labels, 0 and 1.",
+        y_pred="Logits.",
+    )
+    kl_divergence_loss = function_of(
+        KLDivergenceLoss,
+        "Kullback-Leibler divergence: mean of t (ln t - ln p).",
+        y_true="Target probabilities.",
+        y_pred="Predicted probabilities.",
+    )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._curvature import Bound, weighted_quantile
-from fastloss._parameters import flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import flag, number, parameter
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -69,46 +70,6 @@ class PinballLoss(Loss):
         return weighted_quantile(y, self.quantile, w)
 
 
-def pinball_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    quantile: float = 0.5,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Pinball loss: mean of quantile (y - p) below y and of (1 - quantile) (p - y) above.
-
-    Shorthand for ``PinballLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    quantile, reduction
-        See `PinballLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `PinballLoss.value`.
-    """
-    loss = shared(PinballLoss, quantile, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExpectileLoss(Loss):
     r"""Expectile loss: the squared loss with another weight above y than below.
@@ -143,46 +104,6 @@ class ExpectileLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Expectile", {"below": self.level, "above": 1 - self.level}
-
-
-def expectile_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    level: float = 0.5,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Expectile loss: mean of (y - p)², weighed by level below y and by 1 - level above.
-
-    Shorthand for ``ExpectileLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    level, reduction
-        See `ExpectileLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `ExpectileLoss.value`.
-    """
-    loss = shared(ExpectileLoss, level, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,42 +153,18 @@ class EpsilonInsensitiveLoss(Loss):
         return None if self.squared else Bound("half jump over residual", least=self.epsilon)
 
 
-def epsilon_insensitive_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    epsilon: float = 0.1,
-    squared: bool = False,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Epsilon-insensitive loss: mean of max(|p - y| - epsilon, 0), or of its square.
-
-    Shorthand for ``EpsilonInsensitiveLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    epsilon, squared, reduction
-        See `EpsilonInsensitiveLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `EpsilonInsensitiveLoss.value`.
-    """
-    loss = shared(EpsilonInsensitiveLoss, epsilon, squared, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import epsilon_insensitive_loss, expectile_loss, pinball_loss
+else:
+    pinball_loss = function_of(
+        PinballLoss,
+        "Pinball loss: mean of quantile (y - p) below y and of (1 - quantile) (p - y) above.",
+    )
+    expectile_loss = function_of(
+        ExpectileLoss,
+        "Expectile loss: mean of (y - p)², weighed by level below y and by 1 - level above.",
+    )
+    epsilon_insensitive_loss = function_of(
+        EpsilonInsensitiveLoss,
+        "Epsilon-insensitive loss: mean of max(|p - y| - epsilon, 0), or of its square.",
+    )

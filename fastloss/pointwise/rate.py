@@ -10,10 +10,11 @@ import numpy as np
 
 from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Reduction
 from fastloss._curvature import Bound
-from fastloss._parameters import flag, number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import flag, number, parameter
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -84,46 +85,6 @@ class PoissonLoss(_RateLoss):
         return "PoissonLogInput" if self.log_input else "Poisson", {"unused": 0.0}
 
 
-def poisson_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    log_input: bool = True,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Poisson loss: mean of e^z - y z, or of p - y ln p.
-
-    Shorthand for ``PoissonLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Counts, or amounts >= 0, and logarithms of rates, or rates.
-    log_input, reduction
-        See `PoissonLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `PoissonLoss.value`.
-    """
-    loss = shared(PoissonLoss, log_input, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class GammaLoss(_RateLoss):
     """Gamma negative log-likelihood of positive amounts, with a log link.
@@ -159,45 +120,6 @@ class GammaLoss(_RateLoss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Gamma", {"unused": 0.0}
-
-
-def gamma_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Gamma loss: mean of z + y e^(-z).
-
-    Shorthand for ``GammaLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Positive amounts and logarithms of predicted means.
-    reduction
-        See `GammaLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `GammaLoss.value`.
-    """
-    loss = shared(GammaLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,41 +165,24 @@ class TweedieLoss(_RateLoss):
         return "Tweedie", {"rise": 2 - self.power, "fall": 1 - self.power}
 
 
-def tweedie_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    power: float = 1.5,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Tweedie loss: mean of e^((2 - k) z) / (2 - k) - y e^((1 - k) z) / (1 - k), k the power.
-
-    Shorthand for ``TweedieLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Amounts >= 0 and logarithms of predicted means.
-    power, reduction
-        See `TweedieLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `TweedieLoss.value`.
-    """
-    loss = shared(TweedieLoss, power, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import gamma_loss, poisson_loss, tweedie_loss
+else:
+    poisson_loss = function_of(
+        PoissonLoss,
+        "Poisson loss: mean of e^z - y z, or of p - y ln p.",
+        y_true="Counts, or amounts >= 0.",
+        y_pred="Logarithms of rates, or rates.",
+    )
+    gamma_loss = function_of(
+        GammaLoss,
+        "Gamma loss: mean of z + y e^(-z).",
+        y_true="Positive amounts.",
+        y_pred="Logarithms of predicted means.",
+    )
+    tweedie_loss = function_of(
+        TweedieLoss,
+        "Tweedie loss: mean of e^((2 - k) z) / (2 - k) - y e^((1 - k) z) / (1 - k), k the power.",
+        y_true="Amounts >= 0.",
+        y_pred="Logarithms of predicted means.",
+    )

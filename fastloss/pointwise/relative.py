@@ -18,10 +18,11 @@ from fastloss._base import (
     Reduction,
 )
 from fastloss._curvature import Bound, weighted_quantile
-from fastloss._parameters import number, outside, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import number, outside, parameter
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -102,46 +103,6 @@ class TweedieDevianceLoss(Loss):
         }
 
 
-def tweedie_deviance_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    power: float = 0.0,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Tweedie deviance: mean of the deviance of predicted means p, of variance p^power.
-
-    Shorthand for ``TweedieDevianceLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predicted means.
-    power, reduction
-        See `TweedieDevianceLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `TweedieDevianceLoss.value`.
-    """
-    loss = shared(TweedieDevianceLoss, power, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class SquaredLogLoss(Loss):
     r"""Squared logarithmic loss: of relative errors, for targets over several orders of magnitude.
@@ -181,45 +142,6 @@ class SquaredLogLoss(Loss):
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "SquaredLog", {"unused": 0.0}
-
-
-def squared_log_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Squared logarithmic loss: mean of (ln(1 + p) - ln(1 + y))².
-
-    Shorthand for ``SquaredLogLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions > -1.
-    reduction
-        See `SquaredLogLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `SquaredLogLoss.value`.
-    """
-    loss = shared(SquaredLogLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,41 +191,26 @@ class AbsolutePercentageLoss(Loss):
         return weighted_quantile(y, 0.5, share)
 
 
-def absolute_percentage_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    eps: float = 2.220446049250313e-16,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Absolute percentage loss: mean of |p - y| / max(|y|, eps), as a fraction.
-
-    Shorthand for ``AbsolutePercentageLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    eps, reduction
-        See `AbsolutePercentageLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `AbsolutePercentageLoss.value`.
-    """
-    loss = shared(AbsolutePercentageLoss, eps, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import (
+        absolute_percentage_loss,
+        squared_log_loss,
+        tweedie_deviance_loss,
+    )
+else:
+    tweedie_deviance_loss = function_of(
+        TweedieDevianceLoss,
+        "Tweedie deviance: mean of the deviance of predicted means p, of variance p^power.",
+        y_true="Targets.",
+        y_pred="Predicted means.",
+    )
+    squared_log_loss = function_of(
+        SquaredLogLoss,
+        "Squared logarithmic loss: mean of (ln(1 + p) - ln(1 + y))².",
+        y_true="Targets > -1.",
+        y_pred="Predictions > -1.",
+    )
+    absolute_percentage_loss = function_of(
+        AbsolutePercentageLoss,
+        "Absolute percentage loss: mean of |p - y| / max(|y|, eps), as a fraction.",
+    )

@@ -9,10 +9,11 @@ import numpy as np
 
 from fastloss._base import REDUCTION, Loss, Reduction
 from fastloss._curvature import Bound, weighted_quantile
-from fastloss._parameters import number, parameter, shared
+from fastloss._functions import function_of
+from fastloss._parameters import number, parameter
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
@@ -71,45 +72,6 @@ class AbsoluteLoss(Loss):
         return weighted_quantile(y, 0.5, w)
 
 
-def absolute_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Absolute loss: mean of |y - p|.
-
-    Shorthand for ``AbsoluteLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    reduction
-        See `AbsoluteLoss`.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `AbsoluteLoss.value`.
-    """
-    loss = shared(AbsoluteLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class SquaredLoss(Loss):
     """Squared loss: (p - y)², without a factor 1/2, in the squared units of the data.
@@ -140,45 +102,6 @@ class SquaredLoss(Loss):
 
     def _best_constant(self, y: Array, w: Any) -> float:
         return float(np.average(y, weights=w))
-
-
-def squared_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Squared loss: mean of (p - y)².
-
-    Shorthand for ``SquaredLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    reduction
-        See `SquaredLoss`.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `SquaredLoss.value`.
-    """
-    loss = shared(SquaredLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,46 +142,6 @@ class HuberLoss(Loss):
 
     def _where_straight(self) -> str:
         return "in parts"
-
-
-def huber_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    delta: float = 1.0,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Huber loss: mean of (p - y)² / 2, and of delta (|p - y| - delta / 2) beyond delta.
-
-    Shorthand for ``HuberLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    delta, reduction
-        See `HuberLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `HuberLoss.value`.
-    """
-    loss = shared(HuberLoss, delta, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,46 +186,6 @@ class PseudoHuberLoss(Loss):
         return SMOOTH
 
 
-def pseudo_huber_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    delta: float = 1.0,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Pseudo-Huber loss: mean of delta² (sqrt(1 + ((p - y) / delta)²) - 1).
-
-    Shorthand for ``PseudoHuberLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    delta, reduction
-        See `PseudoHuberLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `PseudoHuberLoss.value`.
-    """
-    loss = shared(PseudoHuberLoss, delta, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class LogCoshLoss(Loss):
     r"""Log-cosh loss: ln cosh of the residual, half its square when small, |e| - ln 2 when large.
@@ -382,40 +225,23 @@ class LogCoshLoss(Loss):
         return SMOOTH
 
 
-def log_cosh_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    reduction: Reduction = "mean",
-    out: NDArray[Any] | None = None,
-    n_threads: int | None = None,
-) -> Any:
-    """Log-cosh loss: mean of ln cosh(p - y).
-
-    Shorthand for ``LogCoshLoss(...).value(...)``.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of real numbers, of one shape
-        Targets and predictions.
-    reduction
-        See `LogCoshLoss`.
-    sample_weight : array_like, optional
-        Weights, of the same shape.
-    out : ndarray of float32 or float64, optional
-        For ``reduction="none"``: where the losses of the elements go.
-    n_threads : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    float, or ndarray for ``reduction="none"``
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `LogCoshLoss.value`.
-    """
-    loss = shared(LogCoshLoss, reduction)
-    return loss.value(y_true, y_pred, sample_weight, out=out, n_threads=n_threads)
+if TYPE_CHECKING:
+    from fastloss._functions import (
+        absolute_loss,
+        huber_loss,
+        log_cosh_loss,
+        pseudo_huber_loss,
+        squared_loss,
+    )
+else:
+    absolute_loss = function_of(AbsoluteLoss, "Absolute loss: mean of |y - p|.")
+    squared_loss = function_of(SquaredLoss, "Squared loss: mean of (p - y)².")
+    huber_loss = function_of(
+        HuberLoss,
+        "Huber loss: mean of (p - y)² / 2, and of delta (|p - y| - delta / 2) beyond delta.",
+    )
+    pseudo_huber_loss = function_of(
+        PseudoHuberLoss,
+        "Pseudo-Huber loss: mean of delta² (sqrt(1 + ((p - y) / delta)²) - 1).",
+    )
+    log_cosh_loss = function_of(LogCoshLoss, "Log-cosh loss: mean of ln cosh(p - y).")

@@ -6,6 +6,8 @@ formula, as arrays in numerically stable form; the textbook formula is in its do
 arithmetic shares nothing with the kernels. Slow, and never used behind the user's back.
 """
 
+from typing import TYPE_CHECKING
+
 from fastloss.reference import (
     distance,
     embedding,
@@ -29,11 +31,12 @@ from fastloss.reference.relative import *
 from fastloss.reference.residual import *
 from fastloss.reference.rowwise import *
 
-# Set this way because type checkers take a star import for a re-export unless they see an
-# `__all__`, of which they understand lists of literals only.
-globals()["__all__"] = [
-    name for family in (
-        distance, embedding, margin, paired, probability, quantile, rate, relative, residual,
-        rowwise)
-    for name in family.__all__
-]
+if not TYPE_CHECKING:
+    # mypy takes a star import for a re-export unless it sees an `__all__`, of which it understands
+    # lists of literals only.
+    __all__ = [
+        name for family in (
+            distance, embedding, margin, paired, probability, quantile, rate, relative, residual,
+            rowwise)
+        for name in family.__all__
+    ]
