@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastloss._labels import factorize, recode
 from fastloss.metrics import _elements
+from fastloss.metrics._classes import check_known, read_labels, read_target, two_values
 from fastloss.metrics._inputs import (
     check_array_like,
     check_lengths,
@@ -22,14 +24,6 @@ from fastloss.metrics._inputs import (
     refuse,
     sklearn_class,
     zero_weights,
-)
-from fastloss.metrics._labels import (
-    check_known,
-    encode,
-    read_labels,
-    read_target,
-    two_values,
-    unique,
 )
 from fastloss.metrics._probabilities import (
     ONE,
@@ -327,21 +321,22 @@ def hinge_loss(
     y = column(read_labels(y_true), "y_true")
     if y.dtype.kind == "f" and np.isnan(y).any():   # which scikit-learn may take for a class
         raise ValueError("Input y_true contains NaN.")
-    present = unique(y)
+    present, codes = factorize(y)
     given = y if labels is None else read_labels(labels, "labels")
-    found = present if labels is None else unique(np.ravel(given))
+    found = present if labels is None else factorize(np.ravel(given))[0]
     if len(found) > 2:
         if column(given, "labels").ndim < given.ndim:
             kind = sklearn_class("exceptions", "DataConversionWarning", UserWarning)
             warnings.warn("A column-vector of labels was passed when a 1d array was expected.",
                           kind, stacklevel=2)
-        y, decision = np.broadcast_to(ONE, y.shape), _margins(y, present, decision, found, labels)
+        decision = _margins(codes, present, decision, found, labels)
+        positive = np.broadcast_to(ONE, y.shape)
     else:
         decision = column(decision, "pred_decision")
         if len(present) > 2:
             check_known(present, found, labels)
         read_target(y)
-        y = y == (present[1] if len(present) > 1 else None)
+        positive = codes == 1
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
         raise TypeError(f"sample_weight must have shape {decision.shape}, got {w.shape}")
@@ -350,13 +345,13 @@ def hinge_loss(
                 weight is None or isinstance(weight, str) for weight in w.flat):
             raise TypeError("sample_weight does not hold numbers")
         w = floats(w, "sample_weight", sample_weight)
-    return reduce(_elements.hinge, y, decision, w, True)
+    return reduce(_elements.hinge, positive, decision, w, True)
 
 
-def _margins(y: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
+def _margins(codes: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
     """Return each sample's decision for its class less the greatest for another class."""
     if decision.ndim == 1 or decision.shape[1] != len(found):
-        wanted = f"({len(y)}, {len(found)}). Got: {decision.shape}"
+        wanted = f"({len(codes)}, {len(found)}). Got: {decision.shape}"
         if decision.ndim == 1:
             raise ValueError("The shape of pred_decision cannot be 1d arraywith a multiclass "
                              "target. pred_decision shape must be (n_samples, n_classes), that is "
@@ -367,7 +362,7 @@ def _margins(y: Array, present: Array, decision: Array, found: Array, labels: An
                          "classes. With a multiclass target, pred_decision shape must be "
                          "(n_samples, n_classes), that is " + wanted)
     check_known(present, found, labels)
-    at = encode(y, present, found)[:, None].astype(np.intp, copy=False)
+    at = recode(codes, present.tolist(), found.tolist())[:, None].astype(np.intp, copy=False)
     own = np.take_along_axis(decision, at, axis=1)[:, 0]
     others = decision.copy()
     np.put_along_axis(others, at, -np.inf, axis=1)

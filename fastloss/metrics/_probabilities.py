@@ -10,6 +10,7 @@ import numpy as np
 
 from fastloss._base import Reduction
 from fastloss.metrics import _elements
+from fastloss.metrics._classes import Classes, classify, read_labels, read_target
 from fastloss.metrics._inputs import (
     check_lengths,
     dense,
@@ -20,7 +21,6 @@ from fastloss.metrics._inputs import (
     weights,
     zero_weights,
 )
-from fastloss.metrics._labels import Classes, classify, encode, read_labels, read_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,9 +148,9 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
         raise ValueError("Input y_true contains NaN.")
     check_lengths(p, y_true, sample_weight)
     w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
-    y, kind, found = read_target(read_labels(y_true))
+    y, kind, found, codes = read_target(read_labels(y_true))
     p = p.reshape(-1)
-    if kind != "binary":
+    if kind != "binary" or codes is None:
         raise ValueError(f"The type of the target inferred from y_true is {kind} but should be "
                          "binary according to the shape of y_prob.")
     _check_range(p)
@@ -165,4 +165,4 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
     if isinstance(pos_label, np.generic):   # which fail beside integers of more bits
         pos_label = pos_label.item()
     positive = [label == pos_label for label in found.tolist()]
-    return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w
+    return np.asarray(positive)[codes.astype(np.intp)], p, w
