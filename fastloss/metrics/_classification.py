@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss._labels import factorize, recode
-from fastloss.metrics import _elements
 from fastloss.metrics._classes import check_known, read_labels, read_target, two_values
 from fastloss.metrics._inputs import (
     check_array_like,
@@ -26,7 +25,9 @@ from fastloss.metrics._inputs import (
     zero_weights,
 )
 from fastloss.metrics._probabilities import (
+    MEAN_LOG,
     ONE,
+    SUM_LOG,
     checked,
     checked_binary,
     log_loss_of,
@@ -34,11 +35,16 @@ from fastloss.metrics._probabilities import (
     probabilities,
     reduce,
 )
+from fastloss.pointwise.margin import HingeLoss
+from fastloss.pointwise.residual import SquaredLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+
+MEAN_SQUARED = SquaredLoss()
+MEAN_HINGE = HingeLoss()
 
 
 def _renamed(function: str, y_proba: Any, y_pred: Any) -> Any:
@@ -121,7 +127,7 @@ def log_loss(
         pair = two_values(y_true)  # type: ignore[arg-type]
         if pair is not None:
             positive = y_true if pair == (0, 1) else y_true == pair[1]
-            loss = _elements.log("mean" if normalize else "sum")
+            loss = MEAN_LOG if normalize else SUM_LOG
             value: float = loss.value(positive, y_proba, sample_weight)
             if math.isfinite(value) and (sample_weight is None or value != 0):
                 return value
@@ -250,7 +256,7 @@ def brier_score_loss(
         pair = two_values(y_true)  # type: ignore[arg-type]
         if pair is not None:
             positive = y_true if pair == (0, 1) else y_true == pair[1]
-            value: float = _elements.squared("mean")(positive, y_proba, sample_weight)
+            value: float = MEAN_SQUARED(positive, y_proba, sample_weight)
             if math.isfinite(value):
                 return value if scale_by_half else 2 * value
 
@@ -259,14 +265,14 @@ def brier_score_loss(
     p = probabilities(y_proba)
     if p.ndim == 1 or p.shape[1] == 1:
         positive, p, w = checked_binary(y_true, p, sample_weight, pos_label)
-        value = reduce(_elements.squared, positive, p, w, True)
+        value = reduce(MEAN_SQUARED, positive, p, w)
         return value if scale_by_half else 2 * value
     classes, p, w = checked(y_true, p, sample_weight, labels)
     k = p.shape[1] if p.ndim == 2 else 2
     hot = (classes.indicator if classes.codes is None
            else classes.codes[:, None] == np.arange(k))
-    value = k * reduce(_elements.squared, hot, p,
-                        None if w is None else np.broadcast_to(w[:, None], p.shape), True)
+    value = k * reduce(MEAN_SQUARED, hot, p,
+                       None if w is None else np.broadcast_to(w[:, None], p.shape))
     halved = k < 3 if isinstance(scale_by_half, str) else scale_by_half
     return value / 2 if halved else value
 
@@ -345,7 +351,7 @@ def hinge_loss(
                 weight is None or isinstance(weight, str) for weight in w.flat):
             raise TypeError("sample_weight does not hold numbers")
         w = floats(w, "sample_weight", sample_weight)
-    return reduce(_elements.hinge, positive, decision, w, True)
+    return reduce(MEAN_HINGE, positive, decision, w)
 
 
 def _margins(codes: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
