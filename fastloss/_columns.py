@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastloss._labels import factorize, number_objects
 from fastloss._values import _is_missing, array_of, is_masked
 
 if TYPE_CHECKING:
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 ROWS_ARE = "rows are counted from 0"
 Place = Callable[[int | None], str]  # says where a row of a batch is, or the batch
+
+
+@contextmanager
+def naming(place: Place) -> Iterator[None]:
+    """Say in what batch an error is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{place(None)}: {error}") from error
 
 
 class Columns(NamedTuple):
@@ -107,11 +119,8 @@ def numbers_of(batch: Any, name: str, place: Place) -> Array:
 
 
 def _array(found: Any, name: str, place: Place) -> Array:
-    try:
+    with naming(place):
         return array_of(found, f"column {name!r}")
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{place(None)}: {error}") from error
 
 
 def groups_of(
@@ -125,7 +134,7 @@ def groups_of(
         if more.shape != (rows,):
             raise ValueError(f"{place(None)}: column {name!r} must have a group for each row "
                              f"of y_pred, shape {(rows,)}, got {more.shape}")
-        together, codes = np.unique(codes * len(values) + more, return_inverse=True)
+        together, codes = factorize(codes * len(values) + more)
         keys = [(*keys[number // len(values)], values[number % len(values)])
                 for number in together.tolist()]
     return codes, [key[0] for key in keys] if isinstance(columns.by, str) else keys
@@ -143,19 +152,18 @@ def _groups_of_one(batch: Any, name: str, place: Place) -> tuple[Array, list[Any
                              "can be told apart") from error
         codes, keys = np.asarray(found.indices.fill_null(0)), found.dictionary.to_pylist()
     elif (array := _objects(found)).dtype != object:
-        values, codes = np.unique(array, return_inverse=True)
-        keys = values.tolist()
+        values, codes = factorize(array.reshape(-1))
+        codes, keys = codes.reshape(array.shape), values.tolist()
         if values.dtype.kind in "mM" and any(isinstance(key, int) for key in keys):
             keys = list(values)  # of nanoseconds, which Python's dates and times cannot hold
     else:
-        seen: dict[Any, int] = {}
         try:
-            codes = np.array([seen.setdefault(None if _is_no_value(key) else key, len(seen))
-                              for key in array.tolist()], np.intp)
+            objects = [None if _is_no_value(key) else key for key in array.tolist()]
+            keys = list(dict.fromkeys(objects))
         except TypeError as error:  # lists, say
             raise ValueError(f"{place(None)}: column {name!r} has no groups that can be told "
                              f"apart: {error}") from error
-        keys = list(seen)
+        codes = number_objects(objects, keys)
     if nulls is not None and nulls.any():
         codes = np.where(nulls, len(keys), codes)
         keys.append(None)

@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from collections.abc import Callable
-from dataclasses import field, fields, replace
+from dataclasses import field, fields
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -198,7 +198,7 @@ class Parametrised:
             if name not in self._parameters():
                 raise TypeError(f"{type(self).__name__} has no parameter {name!r}; "
                                 f"it has {', '.join(self._parameters())}")
-        return replace(self, **changes)  # type: ignore[type-var]
+        return shared(type(self), *{**self._parameters(), **changes}.values())
 
 
 def shared(cls: type[P], *values: Any) -> P:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss._base import Loss, Outside, Partial
-from fastloss._columns import Columns, Place, groups_of, numbers_of
+from fastloss._columns import Columns, Place, groups_of, naming, numbers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -204,18 +204,15 @@ class Sums:
         w = None if names.sample_weight is None else numbers_of(batch, names.sample_weight, place)
         if y.shape[:1] == p.shape[:1] == (0,):
             return
-        try:
-            outside = [loss._outside(y, p, w) for loss in self.losses] if self.check else ()
-            for found in filter(None, outside):
-                raise DomainError(f"{place(found.at[0] if found.at else None)}: column "
-                                  f"{self._name(found)!r} is {found.value!r}; it must hold "
-                                  f"{found.told} here do not{found.cure}")
-            self.totals = _added(self.totals, self._partials(y, p, w))
-        except DomainError:
-            raise
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{place(None)}: {error}") from error
+        with naming(place):
+            outside = [loss._outside(y, p, w) for loss in self.losses] if self.check else []
+        for found in filter(None, outside):
+            raise DomainError(f"{place(found.at[0] if found.at else None)}: column "
+                              f"{self._name(found)!r} is {found.value!r}; it must hold "
+                              f"{found.told} here do not{found.cure}")
+        with naming(place):
+            whole = self._partials(y, p, w)
+        self.totals = _added(self.totals, whole)
         self.rows += len(p) if p.ndim else 1
         if not names.groups():
             return
@@ -223,17 +220,21 @@ class Sums:
             raise ValueError(f"{place(None)}: column {names.y_pred!r} must have rows, got one "
                              "number")
         codes, keys = groups_of(batch, names, len(p), place)
+        if len(keys) == 1:
+            self._add_to_group(keys[0], whole)
+            return
         # rows of a group side by side, in their order; 16 bits are sorted by counting
         order = np.argsort(codes.astype(np.min_scalar_type(len(keys))), kind="stable")
-        y, p, w = y[order], p[order], None if w is None else w[order]
+        y, p, w = y.take(order, 0), p.take(order, 0), None if w is None else w.take(order)
         stop = 0
-        for key, count in zip(keys, np.bincount(codes, minlength=len(keys)).tolist(), strict=True):
+        for key, count in zip(keys, np.bincount(codes).tolist(), strict=True):
             start, stop = stop, stop + count
-            if count:
-                parts = self._partials(y[start:stop], p[start:stop],
-                                       None if w is None else w[start:stop])
-                before = self.groups.get(key)
-                self.groups[key] = parts if before is None else _added(before, parts)
+            self._add_to_group(key, self._partials(y[start:stop], p[start:stop],
+                                                   None if w is None else w[start:stop]))
+
+    def _add_to_group(self, key: Any, parts: list[Partial]) -> None:
+        before = self.groups.get(key)
+        self.groups[key] = parts if before is None else _added(before, parts)
 
     def _partials(self, y: Array, p: Array, w: Array | None) -> list[Partial]:
         return [loss.partial(y, p, w, n_threads=self.n_threads) for loss in self.losses]

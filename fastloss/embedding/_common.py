@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastloss import _batch
+from fastloss._labels import number_labels
 from fastloss._level import kernels
 from fastloss._parameters import Parametrised, choice, number
 from fastloss.embedding._inputs import (
-    number_labels,
     read_labels,
     read_weights,
     rows_of,

@@ -43,28 +43,6 @@ def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
     return labels
 
 
-def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
-    """Return numbers for labels, equal where those are, and how many there may be."""
-    if all(side.dtype.kind in "biu" for side in sides if side.size):
-        small = _batch.small_labels(sides)
-        if small is not None:
-            return small
-    filled = [side for side in sides if side.size]
-    kinds = {side.dtype.kind for side in filled}
-    if kinds & set("biu") and kinds & set("UST"):
-        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
-                        f"other, got dtypes {' and '.join(str(side.dtype) for side in sides)}")
-    if kinds == {"i", "u"} and np.result_type(*filled).kind == "f":
-        filled = [side.astype(object) for side in filled]      # no integer type holds them all
-    try:
-        found, codes = np.unique(np.concatenate(filled or sides), return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"{name} must hold integers or strings that can be compared with each "
-                        f"other: {error}") from error
-    codes = codes.astype(np.int32)
-    return np.split(codes, np.cumsum([side.size for side in sides])[:-1]), found.size
-
-
 def read_weights(value: Any, rows_name: str, n: int) -> Array | None:
     """Return weights of anchors in float64, or None."""
     if value is None:

@@ -52,9 +52,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _batch
+from fastloss._labels import number_labels
 from fastloss.embedding._common import EmbeddingLoss, LabelLoss
 from fastloss.embedding._inputs import (
-    number_labels,
     read_labels,
     read_weights,
     rows_of,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss.metrics import _elements
+from fastloss._labels import factorize, recode
+from fastloss.metrics._classes import check_known, read_labels, read_target, two_values
 from fastloss.metrics._inputs import (
     check_array_like,
     check_lengths,
@@ -23,16 +24,10 @@ from fastloss.metrics._inputs import (
     sklearn_class,
     zero_weights,
 )
-from fastloss.metrics._labels import (
-    check_known,
-    encode,
-    read_labels,
-    read_target,
-    two_values,
-    unique,
-)
 from fastloss.metrics._probabilities import (
+    MEAN_LOG,
     ONE,
+    SUM_LOG,
     checked,
     checked_binary,
     log_loss_of,
@@ -40,11 +35,16 @@ from fastloss.metrics._probabilities import (
     probabilities,
     reduce,
 )
+from fastloss.pointwise.margin import HingeLoss
+from fastloss.pointwise.residual import SquaredLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+
+MEAN_SQUARED = SquaredLoss()
+MEAN_HINGE = HingeLoss()
 
 
 def _renamed(function: str, y_proba: Any, y_pred: Any) -> Any:
@@ -127,7 +127,7 @@ def log_loss(
         pair = two_values(y_true)  # type: ignore[arg-type]
         if pair is not None:
             positive = y_true if pair == (0, 1) else y_true == pair[1]
-            loss = _elements.log("mean" if normalize else "sum")
+            loss = MEAN_LOG if normalize else SUM_LOG
             value: float = loss.value(positive, y_proba, sample_weight)
             if math.isfinite(value) and (sample_weight is None or value != 0):
                 return value
@@ -256,7 +256,7 @@ def brier_score_loss(
         pair = two_values(y_true)  # type: ignore[arg-type]
         if pair is not None:
             positive = y_true if pair == (0, 1) else y_true == pair[1]
-            value: float = _elements.squared("mean")(positive, y_proba, sample_weight)
+            value: float = MEAN_SQUARED(positive, y_proba, sample_weight)
             if math.isfinite(value):
                 return value if scale_by_half else 2 * value
 
@@ -265,14 +265,14 @@ def brier_score_loss(
     p = probabilities(y_proba)
     if p.ndim == 1 or p.shape[1] == 1:
         positive, p, w = checked_binary(y_true, p, sample_weight, pos_label)
-        value = reduce(_elements.squared, positive, p, w, True)
+        value = reduce(MEAN_SQUARED, positive, p, w)
         return value if scale_by_half else 2 * value
     classes, p, w = checked(y_true, p, sample_weight, labels)
     k = p.shape[1] if p.ndim == 2 else 2
     hot = (classes.indicator if classes.codes is None
            else classes.codes[:, None] == np.arange(k))
-    value = k * reduce(_elements.squared, hot, p,
-                        None if w is None else np.broadcast_to(w[:, None], p.shape), True)
+    value = k * reduce(MEAN_SQUARED, hot, p,
+                       None if w is None else np.broadcast_to(w[:, None], p.shape))
     halved = k < 3 if isinstance(scale_by_half, str) else scale_by_half
     return value / 2 if halved else value
 
@@ -327,21 +327,22 @@ def hinge_loss(
     y = column(read_labels(y_true), "y_true")
     if y.dtype.kind == "f" and np.isnan(y).any():   # which scikit-learn may take for a class
         raise ValueError("Input y_true contains NaN.")
-    present = unique(y)
+    present, codes = factorize(y)
     given = y if labels is None else read_labels(labels, "labels")
-    found = present if labels is None else unique(np.ravel(given))
+    found = present if labels is None else factorize(np.ravel(given))[0]
     if len(found) > 2:
         if column(given, "labels").ndim < given.ndim:
             kind = sklearn_class("exceptions", "DataConversionWarning", UserWarning)
             warnings.warn("A column-vector of labels was passed when a 1d array was expected.",
                           kind, stacklevel=2)
-        y, decision = np.broadcast_to(ONE, y.shape), _margins(y, present, decision, found, labels)
+        decision = _margins(codes, present, decision, found, labels)
+        positive = np.broadcast_to(ONE, y.shape)
     else:
         decision = column(decision, "pred_decision")
         if len(present) > 2:
             check_known(present, found, labels)
         read_target(y)
-        y = y == (present[1] if len(present) > 1 else None)
+        positive = codes == 1
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
         raise TypeError(f"sample_weight must have shape {decision.shape}, got {w.shape}")
@@ -350,13 +351,13 @@ def hinge_loss(
                 weight is None or isinstance(weight, str) for weight in w.flat):
             raise TypeError("sample_weight does not hold numbers")
         w = floats(w, "sample_weight", sample_weight)
-    return reduce(_elements.hinge, y, decision, w, True)
+    return reduce(MEAN_HINGE, positive, decision, w)
 
 
-def _margins(y: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
+def _margins(codes: Array, present: Array, decision: Array, found: Array, labels: Any) -> Array:
     """Return each sample's decision for its class less the greatest for another class."""
     if decision.ndim == 1 or decision.shape[1] != len(found):
-        wanted = f"({len(y)}, {len(found)}). Got: {decision.shape}"
+        wanted = f"({len(codes)}, {len(found)}). Got: {decision.shape}"
         if decision.ndim == 1:
             raise ValueError("The shape of pred_decision cannot be 1d arraywith a multiclass "
                              "target. pred_decision shape must be (n_samples, n_classes), that is "
@@ -367,7 +368,7 @@ def _margins(y: Array, present: Array, decision: Array, found: Array, labels: An
                          "classes. With a multiclass target, pred_decision shape must be "
                          "(n_samples, n_classes), that is " + wanted)
     check_known(present, found, labels)
-    at = encode(y, present, found)[:, None].astype(np.intp, copy=False)
+    at = recode(codes, present.tolist(), found.tolist())[:, None].astype(np.intp, copy=False)
     own = np.take_along_axis(decision, at, axis=1)[:, 0]
     others = decision.copy()
     np.put_along_axis(others, at, -np.inf, axis=1)

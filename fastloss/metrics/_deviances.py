@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss.metrics import _elements
+from fastloss._parameters import shared
 from fastloss.metrics._inputs import (
     check_array_like,
     check_optional,
@@ -18,6 +18,7 @@ from fastloss.metrics._inputs import (
     zero_weights,
 )
 from fastloss.metrics._means import read, widen
+from fastloss.pointwise.relative import TweedieDevianceLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -73,7 +74,7 @@ def mean_tweedie_deviance(
             -math.inf < given <= 0 or 1 <= given < math.inf):  # type: ignore[operator]
         raise refuse(function, "power", "a float in the range (-inf, 0.0] or [1.0, inf)", power)
     power = float(given)
-    mean: Any = _elements.tweedie("mean", power)
+    mean: Any = shared(TweedieDevianceLoss, power, "mean")
     y: Any = y_true
     p: Any = y_pred
     w: Any = sample_weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-Element = Callable[[Literal["mean", "none"]], Loss]
-
 _BLOCK = 16384  # elements of a block of rows: stays in the cache
 
 
@@ -40,13 +38,12 @@ def widen(y: Array, p: Array, w: Array | None) -> Array:
     return p
 
 
-def _column_means(element: Element, y: Array, p: Array, w: Array | None) -> Array:
+def _column_means(mean: Loss, y: Array, p: Array, w: Array | None) -> Array:
     """Return the mean of the losses of each column."""
     n, k = p.shape
-    mean = element("mean")
     if y.flags.f_contiguous and p.flags.f_contiguous:
         return np.array([mean(y[:, j], p[:, j], w) for j in range(k)])
-    losses = element("none")
+    losses = mean.replace(reduction="none")
     rows = max(_BLOCK // k, 1)
     block = np.empty((min(rows, n), k))
     one = np.ones(len(block)) if w is None else w
@@ -91,7 +88,7 @@ def read(y_true: Any, y_pred: Any, sample_weight: Any
 
 def mean_error(
     function: str,
-    element: Element,
+    mean: Loss,
     y_true: Any,
     y_pred: Any,
     sample_weight: Any,
@@ -101,14 +98,14 @@ def mean_error(
     replace: Callable[[Array, Array], Array] | None = None,
     root: bool = False,
 ) -> Any:
-    """Return the mean of a loss, of each column or averaged over the columns.
+    """Return the mean that `mean` is, of each column or averaged over the columns.
 
     `replace` gives, for checked data, what to take as the targets. `check` raises for finite
     numbers that the metric does not take.
     """
     if (replace is None and isinstance(multioutput, str)
             and plain(y_true, y_pred, sample_weight)):
-        value = element("mean")(y_true, widen(y_true, y_pred, sample_weight), sample_weight)
+        value = mean(y_true, widen(y_true, y_pred, sample_weight), sample_weight)
         # What is not finite has a loss that is not, also times weight 0; but the sum of finite
         # losses may overflow, which is no error. The careful way finds out.
         # So it does for the root of a negative mean, which weights may make.
@@ -141,13 +138,13 @@ def mean_error(
     if w is not None and w.sum(dtype=np.float64) == 0:
         raise zero_weights()
     if k == 1:
-        errors = np.array([element("mean")(y[:, 0], p[:, 0], w)])
+        errors = np.array([mean(y[:, 0], p[:, 0], w)])
     elif output_weights is None and multioutput != "raw_values" and not root:
         # all columns weigh the same
         every = None if w is None else np.broadcast_to(w[:, None], p.shape)
-        errors = np.array([element("mean")(y, p, every)])
+        errors = np.array([mean(y, p, every)])
     else:
-        errors = _column_means(element, y, p, w)
+        errors = _column_means(mean, y, p, w)
     report(errors)
     if root:
         errors = np.sqrt(errors)

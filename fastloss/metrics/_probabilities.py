@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._base import Reduction
-from fastloss.metrics import _elements
+from fastloss._base import Loss
+from fastloss.metrics._classes import Classes, classify, read_labels, read_target
 from fastloss.metrics._inputs import (
     check_lengths,
     dense,
@@ -20,7 +20,7 @@ from fastloss.metrics._inputs import (
     weights,
     zero_weights,
 )
-from fastloss.metrics._labels import Classes, classify, encode, read_labels, read_target
+from fastloss.pointwise.probability import LogLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 ONE = np.ones(1)
+MEAN_LOG = LogLoss(eps="auto")
+SUM_LOG = LogLoss(eps="auto", reduction="sum")
 
 
 def _in_unit_range(p: Array) -> bool:
@@ -94,14 +96,15 @@ def checked(y_true: Any, p: Array, sample_weight: Any, labels: Any
     return classes, p, w
 
 
-def reduce(loss: Any, y: Any, p: Array, w: Array | None, normalize: bool) -> float:
-    """Return the weighted mean or sum of a pointwise loss; `loss` makes it of a reduction."""
+def reduce(loss: Loss, y: Any, p: Array, w: Array | None) -> float:
+    """Return the value of a loss that is a weighted mean or sum."""
+    normalize = loss.reduction == "mean"
     if w is not None and normalize and w.sum(dtype=np.float64) == 0:
         raise zero_weights()
     if w is not None and not _same_precision(p, w):
-        losses = loss("none")(y, p)
+        losses = loss.replace(reduction="none")(y, p)
         return float(np.average(losses, weights=w) if normalize else np.dot(losses, w))
-    value = float(loss("mean" if normalize else "sum")(y, p, w))
+    value = float(loss(y, p, w))
     if w is None or not np.isnan(w).any():
         report(value)
     return value
@@ -109,18 +112,16 @@ def reduce(loss: Any, y: Any, p: Array, w: Array | None, normalize: bool) -> flo
 
 def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) -> float:
     """Return the mean or sum of the log losses, whose ε is that of the dtype of p."""
-    eps: Any = float(np.finfo(p.dtype).eps)
-
-    def loss(reduction: Reduction) -> Any:
-        return _elements.log(reduction, eps)
-
+    loss = MEAN_LOG if normalize else SUM_LOG
+    if p.dtype == np.float16:   # which is computed in float32
+        loss = loss.replace(eps=float(np.finfo(p.dtype).eps))
     if classes.indicator is not None:  # a sample may have any number of labels
         if p.ndim == 1:
             p = p.astype(np.float64)
             p = np.stack((1 - p, p), axis=1)
         counted = (classes.indicator if w is None
                    else np.multiply(classes.indicator, w[:, None], dtype=np.float64))
-        value: float = loss("sum")(np.broadcast_to(ONE, p.shape), p, counted)
+        value: float = loss.replace(reduction="sum")(np.broadcast_to(ONE, p.shape), p, counted)
         if normalize and w is not None and w.sum(dtype=np.float64) == 0:
             raise zero_weights()
         if normalize:
@@ -128,13 +129,13 @@ def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) ->
         report(value)
         return value
     if p.ndim == 1:
-        return reduce(loss, classes.codes, p, w, normalize)
+        return reduce(loss, classes.codes, p, w)
     if p.shape[1] == 2:
         picked = np.where(classes.codes, p[:, 1], p[:, 0])
     else:
         picked = np.take_along_axis(p, classes.codes[:, None].astype(np.intp, copy=False),
                                     axis=1)[:, 0]
-    return reduce(loss, np.broadcast_to(ONE, picked.shape), picked, w, normalize)
+    return reduce(loss, np.broadcast_to(ONE, picked.shape), picked, w)
 
 
 def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
@@ -148,9 +149,9 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
         raise ValueError("Input y_true contains NaN.")
     check_lengths(p, y_true, sample_weight)
     w = None if sample_weight is None else weights(sample_weight, len(p), parse=False)
-    y, kind, found = read_target(read_labels(y_true))
+    y, kind, found, codes = read_target(read_labels(y_true))
     p = p.reshape(-1)
-    if kind != "binary":
+    if kind != "binary" or codes is None:
         raise ValueError(f"The type of the target inferred from y_true is {kind} but should be "
                          "binary according to the shape of y_prob.")
     _check_range(p)
@@ -165,4 +166,4 @@ def checked_binary(y_true: Any, p: Array, sample_weight: Any, pos_label: Any
     if isinstance(pos_label, np.generic):   # which fail beside integers of more bits
         pos_label = pos_label.item()
     positive = [label == pos_label for label in found.tolist()]
-    return np.asarray(positive)[encode(y, found).astype(np.intp)], p, w
+    return np.asarray(positive)[codes.astype(np.intp)], p, w

@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fastloss.metrics import _elements
+from fastloss._parameters import shared
 from fastloss.metrics._inputs import refuse
 from fastloss.metrics._means import mean_error
+from fastloss.pointwise.quantile import PinballLoss
+from fastloss.pointwise.relative import AbsolutePercentageLoss, SquaredLogLoss
+from fastloss.pointwise.residual import AbsoluteLoss, SquaredLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
+MEAN_ABSOLUTE = AbsoluteLoss()
+MEAN_SQUARED = SquaredLoss()
+MEAN_SQUARED_LOG = SquaredLogLoss()
+MEAN_PERCENTAGE = AbsolutePercentageLoss()
+
+ARGUMENTS = """\
+Parameters
+----------
+y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
+    Targets and predictions.
+sample_weight : array_like of shape (n,), optional
+    Weights of the samples.
+{more}multioutput : {{"raw_values", "uniform_average"}} or array_like of shape (n_outputs,)
+    Whether to return the errors of all outputs, their mean, or their mean with these weights.
+
+Returns
+-------
+float, or ndarray for ``multioutput="raw_values"``
+
+Raises
+------
+ValueError, TypeError
+    As scikit-learn's.
+
+"""
+
+
+def documented(more: str = "") -> Callable[[F], F]:
+    """Return a decorator that puts the text on arguments and results before the references.
+
+    `more` is the text on the function's own parameters.
+    """
+    def document(function: F) -> F:
+        if function.__doc__:    # Python started with -OO has none
+            summary, heading, rest = inspect.cleandoc(function.__doc__).partition("References\n")
+            function.__doc__ = summary + ARGUMENTS.format(more=more) + heading + rest
+        return function
+
+    return document
+
+
+@documented()
 def mean_absolute_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -26,24 +73,6 @@ def mean_absolute_error(
     multioutput: Any = "uniform_average",
 ) -> Any:
     """Mean absolute error: mean of |y - p|.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
 
     References
     ----------
@@ -56,10 +85,11 @@ def mean_absolute_error(
     >>> mean_absolute_error([[0.5, 1], [-1, 1]], [[0, 2], [-1, 2]], multioutput="raw_values")
     array([0.25, 1.  ])
     """
-    return mean_error("mean_absolute_error", _elements.absolute, y_true, y_pred,
+    return mean_error("mean_absolute_error", MEAN_ABSOLUTE, y_true, y_pred,
                       sample_weight, multioutput)
 
 
+@documented()
 def mean_squared_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -68,24 +98,6 @@ def mean_squared_error(
     multioutput: Any = "uniform_average",
 ) -> Any:
     """Mean squared error: mean of (y - p)².
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
 
     References
     ----------
@@ -96,10 +108,11 @@ def mean_squared_error(
     >>> mean_squared_error([3, -0.5, 2, 7], [2.5, 0.0, 2, 8])
     0.375
     """
-    return mean_error("mean_squared_error", _elements.squared, y_true, y_pred,
+    return mean_error("mean_squared_error", MEAN_SQUARED, y_true, y_pred,
                       sample_weight, multioutput)
 
 
+@documented()
 def root_mean_squared_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -108,24 +121,6 @@ def root_mean_squared_error(
     multioutput: Any = "uniform_average",
 ) -> Any:
     """Root mean squared error: √ of the mean of (y - p)², of each output by itself.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
 
     References
     ----------
@@ -136,7 +131,7 @@ def root_mean_squared_error(
     >>> root_mean_squared_error([3, -0.5, 2, 7], [2.5, 0.0, 2, 7.5])
     0.4330127018922193
     """
-    return mean_error("root_mean_squared_error", _elements.squared, y_true, y_pred,
+    return mean_error("root_mean_squared_error", MEAN_SQUARED, y_true, y_pred,
                       sample_weight, multioutput, root=True)
 
 
@@ -148,6 +143,7 @@ def _log_targets(name: str) -> Callable[[Array, Array], None]:
     return check
 
 
+@documented()
 def mean_squared_log_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -159,24 +155,6 @@ def mean_squared_log_error(
 
     All y and p must be greater than -1.
 
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
-
     References
     ----------
     See `mean_squared_error`.
@@ -186,11 +164,12 @@ def mean_squared_log_error(
     >>> print(f"{mean_squared_log_error([3, 5, 2.5, 7], [2.5, 5, 4, 8]):.6f}")
     0.039730
     """
-    return mean_error("mean_squared_log_error", _elements.squared_log, y_true, y_pred,
+    return mean_error("mean_squared_log_error", MEAN_SQUARED_LOG, y_true, y_pred,
                       sample_weight, multioutput,
                       check=_log_targets("Mean Squared Logarithmic Error"))
 
 
+@documented()
 def root_mean_squared_log_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -202,24 +181,6 @@ def root_mean_squared_log_error(
 
     √ of the mean of (ln(1 + y) - ln(1 + p))². All y and p must be greater than -1.
 
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
-
     References
     ----------
     See `mean_squared_error`.
@@ -229,11 +190,12 @@ def root_mean_squared_log_error(
     >>> print(f"{root_mean_squared_log_error([3, 5, 2.5, 7], [2.5, 5, 4, 8]):.6f}")
     0.199324
     """
-    return mean_error("root_mean_squared_log_error", _elements.squared_log, y_true, y_pred,
+    return mean_error("root_mean_squared_log_error", MEAN_SQUARED_LOG, y_true, y_pred,
                       sample_weight, multioutput, root=True,
                       check=_log_targets("Root Mean Squared Logarithmic Error"))
 
 
+@documented()
 def mean_absolute_percentage_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -245,24 +207,6 @@ def mean_absolute_percentage_error(
 
     ε is float64's machine epsilon, 2.2e-16. 1 stands for 100 %.
 
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
-
     References
     ----------
     A. de Myttenaere et al., "Mean Absolute Percentage Error for regression models",
@@ -273,10 +217,11 @@ def mean_absolute_percentage_error(
     >>> mean_absolute_percentage_error([2.0, 4.0], [1.0, 5.0])
     0.375
     """
-    return mean_error("mean_absolute_percentage_error", _elements.percentage, y_true, y_pred,
+    return mean_error("mean_absolute_percentage_error", MEAN_PERCENTAGE, y_true, y_pred,
                       sample_weight, multioutput)
 
 
+@documented("alpha : float in [0, 1], default 0.5\n    The quantile.\n")
 def mean_pinball_loss(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -288,26 +233,6 @@ def mean_pinball_loss(
     """Mean pinball loss: mean of α max(y - p, 0) + (1 - α) max(p - y, 0).
 
     Least for the α-quantile.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like of shape (n,) or (n, n_outputs)
-        Targets and predictions.
-    sample_weight : array_like of shape (n,), optional
-        Weights of the samples.
-    alpha : float in [0, 1], default 0.5
-        The quantile.
-    multioutput : {"raw_values", "uniform_average"} or array_like of shape (n_outputs,)
-        Whether to return the errors of all outputs, their mean, or their mean with these weights.
-
-    Returns
-    -------
-    float, or ndarray for ``multioutput="raw_values"``
-
-    Raises
-    ------
-    ValueError, TypeError
-        As scikit-learn's.
 
     References
     ----------
@@ -328,7 +253,7 @@ def mean_pinball_loss(
         def one_sided(y: Array, p: Array) -> Array:
             return np.maximum(y, p) if quantile else np.minimum(y, p)
 
-        return mean_error("mean_pinball_loss", _elements.absolute, y_true, y_pred, sample_weight,
+        return mean_error("mean_pinball_loss", MEAN_ABSOLUTE, y_true, y_pred, sample_weight,
                           multioutput, replace=one_sided)
-    return mean_error("mean_pinball_loss", lambda reduction: _elements.pinball(reduction, quantile),
-                      y_true, y_pred, sample_weight, multioutput)
+    return mean_error("mean_pinball_loss", shared(PinballLoss, quantile, "mean"), y_true, y_pred,
+                      sample_weight, multioutput)

@@ -1,4 +1,4 @@
-"""Class labels of any kind as the numbers of classes."""
+"""Class labels as scikit-learn reads them: the classes, and which of them each sample has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastloss._labels import factorize, recode
 from fastloss.metrics._inputs import (
     InputError,
     check_finite,
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_TABLE = 1 << 16  # widest range of integer labels that is counted instead of sorted
-
 
 class Target(NamedTuple):
-    """Labels, 1-d or an indicator matrix, what kind they are, and the sorted classes."""
+    """Labels, 1-d or an indicator matrix, what kind they are, the sorted classes, and codes.
+
+    `codes` has the number of each label's class, as bool if there are two; of a label indicator
+    matrix it is None.
+    """
 
     y: Array
     kind: str
     found: Array
+    codes: Array | None
 
 
 class Classes(NamedTuple):
@@ -61,62 +65,6 @@ def two_values(y: Array) -> tuple[Any, Any] | None:
 def _whole(y: Array) -> bool:
     """Whether floats are whole numbers, of at most 64 bits, as labels are."""
     return bool((np.abs(y) < np.float64(2**63)).all() and (y == np.trunc(y)).all())
-
-
-def unique(y: Array) -> Array:
-    """Return the sorted distinct values of a 1-d array."""
-    if y.dtype.kind == "b":
-        return np.flatnonzero([not y.all(), bool(y.any())]).astype(bool)
-    if y.dtype.kind in "iu" and y.size:
-        low, high = int(y.min()), int(y.max())
-        if high - low < _TABLE:
-            seen = np.zeros(high - low + 1, dtype=bool)
-            seen[_above(y, low)] = True
-            return np.array([low + i for i in np.flatnonzero(seen).tolist()], y.dtype)
-    if y.dtype == object:  # hashing beats sorting
-        try:
-            return np.array([*sorted(set(y.tolist()))], dtype=object)
-        except TypeError:
-            kinds = sorted({type(label).__name__ for label in y.flat})
-            raise TypeError(f"labels of several types, {', '.join(kinds)}, have no order; make "
-                             "them all strings or all numbers") from None
-    if y.dtype.kind == "U" and y.size:  # one or two values need no sorting
-        rest = np.flatnonzero(y != y[0])
-        if not rest.size:
-            return y[:1]
-        other = y[rest[0]]
-        if (y[rest] == other).all():
-            return np.sort(np.array([y[0], other]))
-    return np.unique(y)
-
-
-def _above(y: Array, low: int) -> Array:
-    """Return the integers y - low, which are small, as indices."""
-    y = y if y.dtype.kind == "u" else y.astype(np.intp, copy=False)
-    return (y - y.dtype.type(low) if low else y).astype(np.intp, copy=False)
-
-
-def encode(y: Array, found: Array, labels: Array | None = None) -> Array:
-    """Return the number of each label among its sorted distinct values, or among `labels`."""
-    if labels is not None and not _same(found, labels):
-        number = {label: i for i, label in enumerate(labels.tolist())}
-        places = np.array([number[label] for label in found.tolist()], dtype=np.intp)
-        codes = places[encode(y, found).astype(np.intp)]
-        return codes == 1 if len(labels) == 2 else codes
-    if len(found) == 2:
-        return np.asarray(y == found[1])
-    if y.dtype == object:
-        number = {label: i for i, label in enumerate(found.tolist())}
-        return np.fromiter(map(number.__getitem__, y.tolist()), np.intp, y.size)
-    if y.dtype.kind in "iu":
-        low, high = int(found[0]), int(found[-1])
-        if high - low + 1 == len(found):
-            return _above(y, low)
-    return np.searchsorted(found, y)
-
-
-def _same(a: Array, b: Array) -> bool:
-    return len(a) == len(b) and a.tolist() == b.tolist()
 
 
 def read_labels(y_true: Any, name: str = "y_true") -> Array:
@@ -156,11 +104,11 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
                              "the other")
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind in "fiub" and len(np.unique(y)) < 3:
-            return Target(y, "multilabel-indicator", np.arange(y.shape[1]))
+            return Target(y, "multilabel-indicator", np.arange(y.shape[1]), None)
         raise ValueError(f"Multioutput target data is not supported: {name} has shape {y.shape}")
     y = y.reshape(-1)
-    found = unique(y)
-    return Target(y, "binary" if len(found) <= 2 else "multiclass", found)
+    found, codes = factorize(y)
+    return Target(y, "binary" if len(found) <= 2 else "multiclass", found, codes)
 
 
 def check_known(found: Array, labels: Array, given: Any,
@@ -176,11 +124,10 @@ def classify(y_true: Any, labels: Any) -> Classes:
 
     Raises and warns as scikit-learn's log loss does.
     """
-    y, kind, present = read_target(y_true)
-    indicator = kind == "multilabel-indicator"
+    y, kind, present, codes = read_target(y_true)
     found, fitted = present, kind
     if labels is not None:
-        _, fitted, found = read_target(labels, "labels")
+        _, fitted, found, _ = read_target(labels, "labels")
         if not np.all(found == dense(labels, "labels")):
             warnings.warn(
                 f"Labels passed were {labels}. But this function assumes labels are ordered "
@@ -188,14 +135,14 @@ def classify(y_true: Any, labels: Any) -> Classes:
                 "columns of y_prob correspond to this ordering.", UserWarning, stacklevel=4)
         given = read_labels(labels)
         error = ValueError if y.ndim == given.ndim == 1 else InputError
-        check_known(np.unique(y) if indicator else present, given.reshape(-1), labels, error)
+        check_known(np.unique(y) if codes is None else present, given.reshape(-1), labels, error)
     if len(found) == 1:
         if labels is None:
             raise ValueError(f"y_true contains only one label ({found[0]}). Please provide the "
                              "list of all expected class labels explicitly through the labels "
                              "argument.")
         raise ValueError(f"The labels array needs to contain at least two labels, got {found}.")
-    if indicator:
+    if codes is None:
         if fitted != kind:
             raise ValueError("y_true is a label indicator matrix, whose columns are the classes: "
                              "leave out labels, or pass labels of class numbers as y_true")
@@ -204,4 +151,4 @@ def classify(y_true: Any, labels: Any) -> Classes:
         return Classes(found, None, y)
     if fitted == "multilabel-indicator":    # its columns are the classes
         check_known(present, found, labels)
-    return Classes(found, encode(y, present, found))
+    return Classes(found, recode(codes, present.tolist(), found.tolist()))
