@@ -2,7 +2,7 @@
 
 from fastloss.embedding import blocks as blocks
 from fastloss.embedding import distances, paired, similarities, triplets, twosided
-from fastloss.embedding._partial import BatchPartial as BatchPartial
+from fastloss.embedding._common import BatchPartial as BatchPartial
 from fastloss.embedding.distances import *
 from fastloss.embedding.paired import *
 from fastloss.embedding.similarities import *
