@@ -14,6 +14,7 @@ from fastloss import _base, reference
 from fastloss._base import DISTANCES, REALS, Input, Loss
 from fastloss.custom import loss as custom
 from fastloss.embedding import _common
+from fastloss.embedding.blocks import Block
 
 CLASSES = [getattr(fl, name) for name in fl.__all__ if name.endswith("Loss") and name != "Loss"]
 every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -222,6 +223,7 @@ def test_domains_are_what_check_refuses_beyond(loss):
 @every_element
 def test_scores(loss):
     assert loss.takes_scores == (loss._domains()[1] == REALS)
+    assert bool(loss._score_option) == bool({"from_logits", "log_input"} & set(loss._parameters()))
     if loss._score_option:
         made = loss.replace(**{loss._score_option: True})
         assert made.takes_scores and made.prediction in ("logit", "log-rate")
@@ -323,8 +325,14 @@ def test_facts_of_batches(row):
         assert swapped == (loss.sides == "two views" or loss.keys_are_anchors
                            or name == "SigLIPLoss")
     rows = (x, z) if loss.sides == "two views" else x
-    if loss.blockwise:
-        assert len(fl.embedding.blocks.Block(loss, rows, None if two else labels)) == 12
-    else:
+    if not loss.blockwise:
         with pytest.raises(TypeError, match="sums of blocks"):
-            fl.embedding.blocks.Block(loss, rows, None if two else labels)
+            Block(loss, rows, None if two else labels)
+        return
+    mine = Block(loss, rows, None if two else labels)
+    other = Block(loss, z) if loss.sides == "queries and keys" else mine
+    sums, other_sums = mine.sums(other)
+    assert (other_sums is not None) == (other is not mine and loss.keys_are_anchors)
+    parts = [mine.partial(sums), *([other.partial(other_sums)] if other_sums else [])]
+    total = sum(parts)
+    assert total.result() == pytest.approx(cost(x, z), rel=1e-12)
