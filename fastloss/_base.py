@@ -1,20 +1,23 @@
-"""What losses of elements share: domains and the method set."""
+"""What all losses share: parameters, facts about them, domains; and the methods of predictions.
+
+Loss -> PredictionLoss -> ElementLoss, RowwiseLoss; PairedLoss and BatchLoss are in `embedding`
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from fastloss import _call
+from fastloss._curvature import Bound, weighted_quantile
 from fastloss._parameters import Parametrised, choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-    from fastloss._curvature import Bound
 
     Array = NDArray[Any]
 
@@ -145,49 +148,190 @@ def _cure(array: Array, domain: Interval) -> str:
 # ---- the losses -------------------------------------------------------------------------
 
 
-class Loss(Parametrised):
-    """Base of losses of elements and of rows of scores: parameters that do not change, and methods.
+Role = Literal["target", "prediction", "rows", "labels", "weights"]
+Prediction = Literal["number", "score", "logit", "probability", "distance", "log-rate", "rate"]
+Curvature = Literal["curved", "flat in parts", "flat"]
 
-    Subclasses are frozen keyword-only dataclasses whose fields are made by `parameter`.
-    They name their loops and what those need in `_kernel_parameters`.
+
+class Input(NamedTuple):
+    """One of the arrays that a loss takes."""
+
+    name: str                   # the parameter of `value`
+    role: Role
+    gradient: bool = False      # whether `value_and_grad` has a gradient by it
+    optional: bool = False
+    alias: str = ""             # what messages and the function call it, if not by its name
+
+    @property
+    def called(self) -> str:
+        """Its name in messages and in the function's signature."""
+        return self.alias or self.name
+
+
+SAMPLE_WEIGHT = Input("sample_weight", "weights", optional=True)
+
+
+class Loss(Parametrised):
+    """Base of all losses: parameters that do not change, and facts about the loss.
+
+    Subclasses are frozen keyword-only dataclasses whose fields are made by `parameter`. What the
+    loss is like is stated here and in their attributes, and nowhere else: adapters read it.
+
+    Attributes
+    ----------
+    inputs : tuple of Input
+        The arrays that the loss takes, in the order of `value`'s parameters.
+    sample : {"element", "row", "pair", "triplet", "anchor"}
+        What has a loss of its own, one number of ``reduction="none"``: an element of `y_pred`, a
+        row of it, a pair or triplet of rows, or a row of a batch beside the others.
+    prediction : str or None
+        What a prediction is: a "number" in the unit of the target; a "score", of which the sign is
+        the class; a "logit", or "probability", of class 1 or of each class; a "distance", of two
+        things that the target calls similar or not; a "log-rate" or "rate", the mean of a target
+        >= 0. None for losses of rows of embeddings.
+    curvature : {"curved", "flat in parts", "flat"}
+        Where the second derivative by a prediction is 0: at single ones at most; over an interval
+        of them, for some targets or parameters; everywhere, beside a slope, but at the target.
+    convex : bool
+        Whether no second derivative by a prediction is negative.
+    bounded_below : bool
+        Whether the loss has a least value over all predictions it takes. Of distances these are
+        all numbers, as a model's scores may fall below 0.
+    of_residual : bool
+        Whether the loss depends on the difference of prediction and target alone.
+    takes_scores : bool
+        Whether a prediction may be any number, as a linear model's is.
     """
 
-    reduction: Reduction
-    _kernel: _call.Kernel
+    reduction: Any
+    inputs: ClassVar[tuple[Input, ...]]
+    sample: ClassVar[Literal["element", "row", "pair", "triplet", "anchor"]]
+    of_residual: ClassVar[bool] = False
+    _kernel: Any
+    # The parameter that, if True, makes the loss one of raw scores; "" if there is none.
+    _score_option: ClassVar[str] = ""
+    # The level of the quantile of targets that is the best constant; None if it is none.
+    _best_quantile: float | None = None
+    # What labels are called in pictures, beside their numbers.
+    _label_names: Mapping[float, str] = {}
+    # The units of value and gradient in pictures; "" for none that is worth saying.
+    _units: tuple[str, str] = ("", "")
+    # What keeps Newton's steps from going too far; None where second derivatives do.
+    _newton_bound: Bound | None = None
+
+    def __init__(self) -> None:     # dataclasses have their own
+        raise TypeError(f"{type(self).__name__} is a base class; use a loss such as "
+                        "fastloss.HuberLoss()")
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What a prediction is."""
+        return None
+
+    @property
+    def curvature(self) -> Curvature:
+        """Where the second derivative by a prediction is 0."""
+        return "curved"
+
+    @property
+    def convex(self) -> bool:
+        """Whether no second derivative by a prediction is negative."""
+        return True
+
+    @property
+    def bounded_below(self) -> bool:
+        """Whether the loss has a least value over all predictions it takes."""
+        return True
 
     def _domains(self) -> tuple[Interval, Interval]:
         """Return what targets and predictions are meant to be."""
         return REALS, REALS
 
-    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
-        """Return the loss's name in the compiled list of losses and its parameters there."""
-        raise TypeError(f"{type(self).__name__} is no loss of its own")
+    @property
+    def takes_scores(self) -> bool:
+        """Whether a prediction may be any number, as a linear model's is."""
+        return self._domains()[1] == REALS
 
-    def _where_straight(self) -> str:
-        """Return where the second derivative is 0: "everywhere", "in parts" or "nowhere"."""
-        return "nowhere"
+    def _for_scores(self) -> str:
+        """Return what to use for predictions that may be any number, if those here may not."""
+        return f"use {self._score_option}=True" if self._score_option else ""
 
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound | Array | None:
+    def _least_curvature(self, y: Array, p: Array, w: Any) -> Bound | Array | None:
         """Return what second derivatives are to be at least, for Newton's steps not to go too far.
 
         Of a loss of raw scores with ``reduction="sum"``. None where the exact ones will do.
         """
-        return None
+        return self._newton_bound
 
     def _best_constant(self, y: Array, w: Any) -> float | None:
-        """Return the best constant raw score for float64 labels; None if there is no formula."""
-        return None
+        """Return the best constant prediction for float64 targets; None without a formula."""
+        return None if self._best_quantile is None else weighted_quantile(y, self._best_quantile, w)
 
     def _middle(self, y: Array, w: Any) -> float:
         """Return where to seek the best constant prediction from."""
         return 0.0
 
-    def _for_scores(self) -> str:
-        """Return what to use for predictions that may be any number, if those here may not."""
-        return ""
+    @property
+    def _margin(self) -> float | None:
+        """The prediction at which the loss of a label begins or ends, if a parameter says so."""
+        return self._parameters().get("margin")
 
-    def _make_kernel(self) -> _call.Kernel:
-        return _call.Kernel(*self._kernel_parameters(), self.reduction)
+    def _ignored(self, y: Array) -> Array | None:
+        """Return which targets make their samples count for nothing; None if none can."""
+        return None
+
+    @property
+    def _targets_weigh(self) -> bool:
+        """Whether targets have a say in what weights sum up to."""
+        return False
+
+    @property
+    def _n_classes(self) -> int | None:
+        """The number of classes, if a parameter says it."""
+        return None
+
+    @classmethod
+    def takes(cls, role: Role) -> bool:
+        """Return whether the loss has an input of a role."""
+        return any(each.role == role for each in cls.inputs)
+
+    @classmethod
+    def _called(cls, role: Role) -> tuple[str, ...]:
+        """Return what messages call the inputs of a role."""
+        return tuple(each.called for each in cls.inputs if each.role == role)
+
+    def __call__(self, *data: Any, **options: Any) -> Any:
+        """Return the value of the loss; see `value`."""
+        raise NotImplementedError
+
+    def value(self, *data: Any, **options: Any) -> Any:
+        """Return the value of the loss of its inputs."""
+        raise NotImplementedError
+
+    def value_and_grad(self, *data: Any, **options: Any) -> Any:
+        """Return the value, and the gradients by those inputs that have one."""
+        raise NotImplementedError
+
+    def partial(self, *data: Any, **options: Any) -> Any:
+        """Return the sums over a part of the data, to be added to those of other parts."""
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+        # These are methods of losses of predictions, and `check` of paired rows too. They are
+        # declared for all, so that a variable of the type Loss can call them.
+        def grad(self, *data: Any, **options: Any) -> Any: ...
+        def grad_and_hess(self, *data: Any, **options: Any) -> Any: ...
+        def check(self, *data: Any, **options: Any) -> None: ...
+        def _outside(self, *data: Any) -> Outside | None: ...
+
+
+class PredictionLoss(Loss):
+    """Base of losses of targets and predictions: of elements, and of rows of scores."""
+
+    inputs = (Input("y_true", "target"), Input("y_pred", "prediction", gradient=True),
+              SAMPLE_WEIGHT)
+    reduction: Reduction
+    _kernel: _call.Kernel
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *,
@@ -379,6 +523,28 @@ class Loss(Parametrised):
         targets, predictions = self._domains()
         return (find_outside("y_true", y, targets) or find_outside("y_pred", p, predictions)
                 or (None if w is None else find_outside("sample_weight", w, WEIGHTS)))
+
+
+class ElementLoss(PredictionLoss):
+    """Base of losses of elements, each a number for a target and a prediction.
+
+    Subclasses name their loops and what those need in `_kernel_parameters`.
+    """
+
+    sample = "element"
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        """Return the loss's name in the compiled list of losses and its parameters there."""
+        raise NotImplementedError
+
+    def _make_kernel(self) -> _call.Kernel:
+        return _call.Kernel(*self._kernel_parameters(), self.reduction)
+
+
+class RowwiseLoss(PredictionLoss):
+    """Base of losses of rows of `y_pred`, each with a score for each class."""
+
+    sample = "row"
 
 
 def _add(a: float, a_error: float, b: float, b_error: float) -> tuple[float, float]:

@@ -10,14 +10,14 @@ from typing import Any
 
 import fastloss
 from fastloss._base import Loss
-from fastloss._parameters import Parametrised, snake_case
+from fastloss._parameters import snake_case
 
 
-def losses() -> dict[str, type[Parametrised]]:
+def losses() -> dict[str, type[Loss]]:
     """Return all losses by name."""
     found = (getattr(fastloss, name) for name in fastloss.__dict__["__all__"])
     return {snake_case(kind.__name__): kind for kind in found
-            if isinstance(kind, type) and issubclass(kind, Parametrised) and kind is not Loss}
+            if isinstance(kind, type) and issubclass(kind, Loss) and kind is not Loss}
 
 
 def losses_of(names: Sequence[str], parameters: Sequence[str] = ()) -> list[Loss]:
@@ -62,12 +62,12 @@ def _kind(name: str) -> type[Loss]:
     key = key if key in known else f"{key}_loss"
     if key not in known:
         taken = [each.removesuffix("_loss") for each, kind in known.items()
-                 if issubclass(kind, Loss)]
+                 if kind.takes("prediction")]
         near = difflib.get_close_matches(key.removesuffix("_loss"), taken, 1)
         raise ValueError(f"there is no loss {name!r}; " + (
             f"do you mean {near[0]}?" if near else f"there are {', '.join(taken)}"))
     kind = known[key]
-    if not issubclass(kind, Loss):
+    if not kind.takes("prediction"):
         raise ValueError(f"{kind.__name__} compares rows of embeddings; only losses of a "
                          "prediction and its target can be taken here")
     return kind

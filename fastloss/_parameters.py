@@ -145,7 +145,7 @@ class Parametrised:
 
     def _make_kernel(self) -> Any:
         """Return what the kernels need of the parameters."""
-        raise TypeError(f"{type(self).__name__} is no loss of its own")
+        raise NotImplementedError
 
     def _parameters(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]

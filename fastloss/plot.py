@@ -78,7 +78,7 @@ def plot_losses(
                   fastloss.AbsoluteLoss()]
     losses = [losses] if isinstance(losses, Loss) else list(losses)
     for loss in losses:
-        if not isinstance(loss, Loss):
+        if not (isinstance(loss, Loss) and loss.takes("prediction")):
             raise TypeError(f"losses must hold Loss objects, got {loss!r}")
     if not losses:
         raise ValueError("losses must hold at least one loss, got none")
@@ -139,7 +139,7 @@ def draw_curves(
         axes.plot(p, curve, color=color, linestyle=style, linewidth=2,
                   label=_name_of_label(loss, label))
         curves.append(curve)
-    margin = getattr(loss, "margin", None)
+    margin = loss._margin
     if margin is not None:
         axes.axvline(margin, color=MARGIN, linestyle=":", linewidth=1.5,
                      label=f"margin {margin:g}")
@@ -168,17 +168,15 @@ def add_legend(axes: Axes, columns: int = 1) -> None:
 
 def _name_of_label(loss: Loss, label: float) -> str:
     """Return e.g. "label 1 (similar)": which label is the similar one is easily confused."""
-    similar = getattr(loss, "similar_label", None)
-    if similar is None or label not in (0, 1):
-        return f"label {label:g}"
-    return f"label {label:g} ({'similar' if label == similar else 'dissimilar'})"
+    name = loss._label_names.get(label)
+    return f"label {label:g} ({name})" if name else f"label {label:g}"
 
 
 def _default_range(loss: Loss) -> tuple[float, float]:
     if loss._domains()[1][:2] == PROBABILITIES[:2]:
         return 0.0, 1.0
     if loss._domains()[1][:2] == DISTANCES[:2]:
-        return 0.0, 2 * getattr(loss, "margin", 0.5) or 1.0
+        return 0.0, 2 * (loss._margin or 0.0) or 1.0
     return -1.0, 2.0
 
 
@@ -194,12 +192,5 @@ def _limits(curves: Array) -> tuple[float, float] | None:
 
 def _units(loss: Loss) -> tuple[str, str, str]:
     """Return the label of the prediction's axis and the units of value and gradient, if any."""
-    if loss._domains()[1][:2] == PROBABILITIES[:2]:
-        return "probability p of label 1", "nats", "nats"
-    if loss._domains()[1][:2] == DISTANCES[:2]:
-        linear = getattr(loss, "form", "squared") == "linear"
-        return "distance p", *(
-            ("distance", "") if linear else ("distance²", "distance")
-        )
-    units = {"AbsoluteLoss": ("unit of y", ""), "SquaredLoss": ("unit of y, squared", "unit of y")}
-    return "prediction p (unit of y)", *units.get(type(loss).__name__, ("", ""))
+    quantities = {"probability": "probability p of label 1", "distance": "distance p"}
+    return quantities.get(str(loss.prediction), "prediction p (unit of y)"), *loss._units

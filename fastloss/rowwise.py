@@ -16,9 +16,10 @@ from fastloss._base import (
     REDUCTION,
     WEIGHTS,
     Interval,
-    Loss,
     Outside,
+    Prediction,
     Reduction,
+    RowwiseLoss,
     find_outside,
 )
 from fastloss._functions import function_of
@@ -27,7 +28,9 @@ from fastloss._values import array_of, check_unmasked
 from fastloss.pointwise import LogLoss
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
 
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
@@ -69,12 +72,8 @@ def weights_of_classes(name: str, value: Any) -> tuple[float, ...] | None:
     raise ValueError(f"{name} must be None or a finite number >= 0 for each class, got {value!r}")
 
 
-class RowLoss(Loss):
-    """Base of the losses whose elements are the rows of a matrix `y_pred`."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropyLoss(RowLoss):
+class CrossEntropyLoss(RowwiseLoss):
     r"""Cross entropy of class scores, in nats: softmax and log loss in one.
 
     .. math:: l(t, z) = \sum_j c_j t_j \Bigl(\ln \sum_i e^{z_i} - z_j\Bigr)
@@ -137,6 +136,24 @@ class CrossEntropyLoss(RowLoss):
     )
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    _score_option = "from_logits"
+
+    @property
+    def prediction(self) -> Prediction:
+        """What a prediction is."""
+        return "logit" if self.from_logits else "probability"
+
+    @property
+    def _targets_weigh(self) -> bool:
+        return self.ignore_index is not None or self.class_weight is not None
+
+    @property
+    def _n_classes(self) -> int | None:
+        return None if self.class_weight is None else len(self.class_weight)  # type: ignore[arg-type]
+
+    def _ignored(self, y: Array) -> Array | None:
+        return y == self.ignore_index if y.ndim == 1 and self.ignore_index is not None else None
+
     def _make_kernel(self) -> _rows.RowKernel:
         clip = LogLoss(eps=self.eps)._kernel_parameters()[1]
         return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
@@ -145,17 +162,12 @@ class CrossEntropyLoss(RowLoss):
     def _domains(self) -> tuple[Interval, Interval]:
         return TARGETS, REALS if self.from_logits else PROBABILITIES
 
-    def _for_scores(self) -> str:
-        return "use from_logits=True"
-
     def _outside(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
         y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
         self.value(y[:0], p[:0])  # whether each class has a weight
-        ignored = None
-        if y.ndim == 1 and self.ignore_index is not None:
-            ignored = y == self.ignore_index
+        ignored = self._ignored(y)
         targets = TARGETS if y.ndim == 2 else classes(p.shape[1])
         predictions = self._domains()[1]
         return (find_outside("y_true", y, targets, ignored)

@@ -182,7 +182,7 @@ class Sums:
 
     def __post_init__(self) -> None:
         for loss in self.losses:
-            if not isinstance(loss, Loss):
+            if not (isinstance(loss, Loss) and loss.takes("prediction")):
                 raise TypeError("loss must be a loss of elements or of rows of scores, as "
                                 f"LogLoss() or CrossEntropyLoss(), got {loss!r}")
             if loss.reduction == "none":

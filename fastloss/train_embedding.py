@@ -158,7 +158,8 @@ class Result:
     @property
     def two_views(self) -> bool:
         """Whether the loss sees two views of each image and no labels."""
-        return isinstance(self.loss, NTXentLoss)
+        views: bool = self.loss.sides == "two views"
+        return views
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ def run(
 
                 advance(0)
                 timed = Timed(loss, advance)
-                views = isinstance(loss, NTXentLoss)
+                views = loss.sides == "two views"
                 clock = time.perf_counter()
                 w = train(timed, x if views else rows, digits, start, rate=rate, epochs=epochs,
                           view=_noisy(features) if views else None, seed=seed)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fastloss import embedding, reference
-from fastloss.embedding._common import EmbeddingLoss, TwoSidedLoss
 
 # Name, parameters: several sets for each loss.
 TABLE = [
@@ -52,8 +51,7 @@ TABLE = [
 ]
 # The package's losses of all pairs, and their rows of the table; the oracle knows more than it.
 NAMES = {name for name in embedding.__all__
-         if isinstance(getattr(embedding, name), type)
-         and issubclass(getattr(embedding, name), EmbeddingLoss)}
+         if name.endswith("Loss") and getattr(embedding, name).sample == "anchor"}
 MADE = [row for row in TABLE if row[0] in NAMES]
 REDUCTIONS = ["mean", "sum", "mean_nonzero"]
 DTYPES = [np.float32, np.float64]
@@ -67,7 +65,7 @@ def label(row):
 
 def two_sided(name):
     """Whether a loss takes two batches whose rows belong to each other."""
-    return issubclass(getattr(reference, name), TwoSidedLoss)
+    return not getattr(reference, name).takes("labels")
 
 
 def both(row, **more):
@@ -137,7 +135,8 @@ def expected_of(oracle, arguments, options):
         object.__delattr__(oracle, "_sums")
     slope, pairs, scale = caught[0]
     # products are rounded where rows are centred: to units of the centre's square, if not of v
-    units = np.abs(pairs.v) + (0.0 if oracle._distance else middle_of(oracle, arguments, options))
+    middle = middle_of(oracle, arguments, options) if oracle.measure == "product" else 0.0
+    units = np.abs(pairs.v) + middle
     value_size = scale * float(np.sum(slope * units))
     x, z, grads = np.asarray(arguments[0], float), options.get("refs"), sides(grad)
     if two_sided(type(oracle).__name__):
@@ -145,7 +144,7 @@ def expected_of(oracle, arguments, options):
         if len(slope) == 2 * len(x):
             x, z, grads = np.concatenate([x, z]), None, (np.concatenate(grads),)
     rows = [x] if z is None else [x, np.asarray(z, float)]
-    norms = [np.linalg.norm(r, axis=1) if oracle._scaled() else np.ones(len(r)) for r in rows]
+    norms = [np.linalg.norm(r, axis=1) if oracle.unit_rows else np.ones(len(r)) for r in rows]
     norms = [np.where(norm == 0, 1, norm) for norm in norms]
     rows = [r / norm[:, None] for r, norm in zip(rows, norms, strict=True)]
     if hasattr(oracle, "temperature"):
@@ -153,8 +152,8 @@ def expected_of(oracle, arguments, options):
         count = np.sum(pairs.same, axis=1, keepdims=True)
         slope = slope + pairs.same * (count > 1) / np.maximum(count, 1) * (
             pairs.w[:, None] / oracle.temperature)
-    if oracle._distance:
-        d = np.sqrt(pairs.v) + oracle._scaled()       # unit rows are rounded themselves
+    if oracle.measure != "product":
+        d = np.sqrt(pairs.v) + oracle.unit_rows       # unit rows are rounded themselves
         by_d = {"sqeuclidean": 2 * d, "cosine": d}.get(getattr(oracle, "distance", ""), 1.0)
         cells = slope * 2 * d + (slope != 0) * pairs.weights * 2 * oracle.margin * by_d
         sizes = [np.sum(cells, axis=1), np.sum(cells, axis=0)]
@@ -181,7 +180,7 @@ def steepness(loss, arguments):
     if hasattr(loss, "temperature"):
         slope = 1 / loss.temperature
     largest = 1.0
-    if not loss.normalize and not getattr(loss, "_distance", False):
+    if not loss.normalize and loss.measure == "product":
         largest = max((float(np.max(np.linalg.norm(np.asarray(rows, float), axis=1)))
                        for rows in arguments[:2] if np.ndim(rows) == 2 and len(rows)), default=1)**2
     if hasattr(loss, "gamma"):

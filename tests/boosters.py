@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 import fastloss as fl
-from fastloss._base import DISTANCES, REALS, Loss
 
 LOGITS = fl.LogLoss(from_logits=True)
 
@@ -76,8 +75,7 @@ def losses_of_scores():
     found = []
     for name in fl.__all__:
         kind = getattr(fl, name)
-        if (isinstance(kind, type) and issubclass(kind, Loss) and kind is not Loss
-                and not issubclass(kind, fl.CrossEntropyLoss)):
+        if (name.endswith("Loss") and name != "Loss" and kind.sample == "element"):
             found += [kind(from_logits=True) if name == "LogLoss" else kind()]
     found += [fl.ContrastiveLoss(form="linear", pos_margin=0.25),
               fl.EpsilonInsensitiveLoss(squared=True),
@@ -85,7 +83,7 @@ def losses_of_scores():
               fl.PinballLoss(quantile=0.9),
               fl.HuberLoss(delta=0.25), fl.HingeLoss(labels=(-1, 1)),
               fl.FocalLoss(gamma=0.5, alpha=0.75)]
-    return [loss for loss in found if loss._domains()[1] in (REALS, DISTANCES)
+    return [loss for loss in found if (loss.takes_scores or loss.prediction == "distance")
             and not isinstance(loss, fl.HingeEmbeddingLoss)]
 
 

@@ -163,7 +163,7 @@ def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
     function = triplet if isinstance(loss, embedding.BatchTripletLoss) else contrastive
     value, count, slope = function(loss, x.tolist(), y.tolist(), None if z is None else z.tolist(),
                                    None if z is None else y_z.tolist())
-    sides = gradients(slope, x, x if z is None else z, loss._scaled())
+    sides = gradients(slope, x, x if z is None else z, loss.unit_rows)
     if z is None:
         sides = [(sides[0][0] + sides[1][0], sides[0][1] + sides[1][1])]
     options = {} if z is None else {"refs": (z * scale + offset).astype(dtype), "ref_labels": y_z}
@@ -171,7 +171,7 @@ def check_exactly(loss, x, y, dtype, z=None, y_z=None, scale=1.0, offset=0):
     eps = np.finfo(dtype).eps
     what = f"{loss} of {x.tolist()}, {y.tolist()}, {dtype.__name__}, refs {z is not None}"
     # a cosine distance is a difference from 1, a hinge one of distances
-    longest = 2 if loss._scaled() else 2 * np.max(np.linalg.norm(x, axis=1), initial=1)
+    longest = 2 if loss.unit_rows else 2 * np.max(np.linalg.norm(x, axis=1), initial=1)
     longest = longest**2 if loss.distance == "sqeuclidean" else longest
     size = longest + abs(loss.margin)
     size = size**2 if getattr(loss, "form", "") == "squared" else size

@@ -193,7 +193,7 @@ def test_errors_of_labels_and_refs(name):
 @pytest.mark.parametrize("name", PAIRED)
 def test_errors_of_two_sides(name):
     loss = getattr(embedding, name)()
-    first, second = loss._names
+    first, second = loss._called("rows")
     x = np.zeros((4, 3))
     for arguments, options, kind, match in [
         ((np.zeros(4), x), {}, ValueError, rf"^{first} must have two dimensions.* \(4,\)"),

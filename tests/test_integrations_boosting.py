@@ -40,7 +40,7 @@ def test_derivatives_are_the_losses_with_a_floor_and_ones(loss):
         else:
             expected = np.where((hess == 0) & (grad != 0), w, np.maximum(hess, floor))
         np.testing.assert_allclose(second, expected, rtol=2e-7)
-    straight = loss._where_straight() != "nowhere"
+    straight = loss.curvature != "curved"
     assert straight or not np.any((hess == 0) & (grad != 0)), "straight, but it does not say so"
 
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss.embedding._common import LabelLoss, TwoSidedLoss
-from fastloss.embedding._paired import PairLoss
 
 torch = pytest.importorskip("torch", reason="fastloss.integrations.torch needs PyTorch")
 F = torch.nn.functional
@@ -34,16 +32,16 @@ def drawn(loss, dtype=torch.float64, n=7, refs=None, seed=0):
         if loss.from_logits:
             return (rows(), labels), {}
         return (torch.softmax(rows().detach(), 1).requires_grad_(), labels), {}
-    if isinstance(loss, PairLoss):
+    if loss.sample == "pair":
         signs = isinstance(loss, fl.CosineEmbeddingLoss)
         return (rows(), rows(), labels.clip(0, 1) * 2 - 1 if signs else labels.clip(0, 1)), {}
     if isinstance(loss, fl.TripletLoss):
         return (rows(), rows(), rows()), {}
-    if isinstance(loss, LabelLoss):
+    if loss.takes("labels"):
         keywords = {} if refs is None else {
             "ref_emb": rows(), "ref_labels": torch.tensor(rng.integers(0, 3, n))}
         return (rows(), labels), keywords
-    if isinstance(loss, TwoSidedLoss):
+    if loss.sample == "anchor":
         return (rows(), rows()), {}
     p = torch.tensor(rng.uniform(0.2, 0.8, n), dtype=dtype, requires_grad=True)
     y = labels.clip(0, 1)
@@ -102,7 +100,7 @@ def test_weights_and_arguments_are_those_of_the_loss(loss):
     value = evaluate(loss, *tensors, **keywords, sample_weight=weight)
     value.backward()
     arrays = [t.detach().numpy() for t in tensors]
-    arrays = arrays[::-1] if isinstance(loss, fl.Loss) else arrays
+    arrays = arrays[::-1] if loss.takes("prediction") else arrays
     more = {"refs": keywords["ref_emb"].detach().numpy(),
             "ref_labels": keywords["ref_labels"].numpy()} if keywords else {}
     expected, grads = loss.value_and_grad(*arrays, sample_weight=weight.numpy(), **more)
@@ -216,7 +214,10 @@ def test_compiled_in_one_graph(loss):
 @pytest.mark.parametrize("loss", COMPILED, ids=repr)
 def test_operators_are_what_they_say(loss):
     tensors, keywords = drawn(loss, refs=True)
-    rows, others = (adapter._given(named) for named in adapter._kind(loss)(*tensors, **keywords))
+    known = adapter.Arguments(loss)
+    given = known.read(tensors, keywords)
+    rows = [given[name] for name in given if name in known.with_gradient]
+    others = [given[name] for name in given if name not in known.with_gradient]
     scalars, names = [], ""
     if hasattr(loss, "temperature"):
         scalars, names = [torch.tensor(0.3, dtype=torch.float64, requires_grad=True)], "temperature"

@@ -12,15 +12,13 @@ from test_paired import LOSSES as PAIRED
 
 import fastloss as fl
 from fastloss import _level, reference
-from fastloss._parameters import Parametrised
-from fastloss.rowwise import RowLoss
 
 CLASSES = {name: getattr(fl, name) for name in fl.__all__ if name.endswith("Loss")
            and name != "Loss"}
 # of rows; those have no rows in CASES: tests/test_rowwise.py is theirs
-ROWWISE = {name: cls for name, cls in CLASSES.items() if issubclass(cls, RowLoss)}
+ROWWISE = {name: cls for name, cls in CLASSES.items() if cls.sample == "row"}
 # of embeddings; tests/batches.py and tests/test_paired.py list them
-EMBEDDING = {name: cls for name, cls in CLASSES.items() if not issubclass(cls, fl.Loss)}
+EMBEDDING = {name: cls for name, cls in CLASSES.items() if cls.takes("rows")}
 POINTWISE = {name: cls for name, cls in CLASSES.items() if name not in {**ROWWISE, **EMBEDDING}}
 KERNELS = _level.kernels.bind.__signatures__
 
@@ -36,8 +34,11 @@ def data_of(cls):
             if item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD][1:]
     assert data.pop() == "sample_weight"
     options = {name for name, item in value.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}
-    names = getattr(cls, "_names", ())       # what its messages call them
-    return [*names, *data[len(names):]], {"sample_weight", *options}
+    in_order = [each.name for each in cls.inputs]
+    assert [name for name in in_order if name not in options] == [*data, "sample_weight"]
+    assert set(in_order[len(data) + 1:]) == options - {"out", "n_threads"}
+    names = [each.called for each in cls.inputs if not each.optional]
+    return names, {"sample_weight", *options}
 
 
 def kernels_of(case):
@@ -53,8 +54,7 @@ every_pointwise = pytest.mark.parametrize("name", POINTWISE)
 
 def test_all_losses_are_listed():
     public = {name for name, value in vars(fl).items()
-              if isinstance(value, type) and issubclass(value, Parametrised)
-              and value is not fl.Loss}
+              if isinstance(value, type) and issubclass(value, fl.Loss) and value is not fl.Loss}
     assert public == set(CLASSES), "public classes and fastloss.__all__ differ"
     assert len(fl.__all__) == len(set(fl.__all__))
     for name in fl.__all__:

@@ -18,11 +18,11 @@ LOSSES = [PairContrastiveLoss(), PairContrastiveLoss(distance="cosine", form="li
 
 
 def rows_of(rng, loss, n, d, dtype):
-    return [rng.normal(size=(n, d)).astype(dtype) for _ in loss._names]
+    return [rng.normal(size=(n, d)).astype(dtype) for _ in loss._called("rows")]
 
 
 def labels_of(rng, loss, n):
-    return [rng.integers(0, 2, n)] if len(loss._names) == 2 else []
+    return [rng.integers(0, 2, n)] if loss.takes("labels") else []
 
 
 @pytest.mark.parametrize("layout", MATRICES)
@@ -99,12 +99,13 @@ def test_types_of_results():
 def test_nothing_to_sum():
     empty = np.zeros((0, 3))
     for loss in LOSSES:
-        y = [[]] if len(loss._names) == 2 else []
-        value, grads = loss.value_and_grad(*[empty] * len(loss._names), *y)
+        rows = [empty] * len(loss._called("rows"))
+        y = [[]] if loss.takes("labels") else []
+        value, grads = loss.value_and_grad(*rows, *y)
         assert np.isnan(value)
         assert all(g.shape == (0, 3) for g in grads)
-        assert loss.replace(reduction="sum").value(*[empty] * len(loss._names), *y) == 0.0
-        assert loss.replace(reduction="none").value(*[empty] * len(loss._names), *y).shape == (0,)
+        assert loss.replace(reduction="sum").value(*rows, *y) == 0.0
+        assert loss.replace(reduction="none").value(*rows, *y).shape == (0,)
     value, grads = PairContrastiveLoss(margin=2).value_and_grad(
         np.zeros((4, 0)), np.zeros((4, 0)), [1, 1, 0, 0])
     assert value == 2

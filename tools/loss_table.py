@@ -12,8 +12,8 @@ import fastloss
 README = Path(__file__).resolve().parents[1] / "README.md"
 # What a table is of, as its marks say, and whether a loss belongs there.
 TABLES = {
-    "losses": lambda cls: issubclass(cls, fastloss.Loss),
-    "losses of embeddings": lambda cls: not issubclass(cls, fastloss.Loss),
+    "losses": lambda cls: cls.takes("prediction"),
+    "losses of embeddings": lambda cls: cls.takes("rows"),
 }
 
 

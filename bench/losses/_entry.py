@@ -71,7 +71,9 @@ class _Common:
         self, labels: tuple[Array, ...], inputs: tuple[Array, ...]
     ) -> tuple[Array, ...]:
         """Return both in the order in which the loss takes them."""
-        return (*labels, *inputs)
+        without, with_gradient = iter(labels), iter(inputs)
+        return tuple(next(with_gradient if each.gradient else without)
+                     for each in self.loss.inputs if not each.optional)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +154,6 @@ class Embedding(_Common):
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         labels, rows = self.data(rng, shape)
         return labels, tuple(x.astype(dtype, copy=False) for x in rows)
-
-    def arguments(
-        self, labels: tuple[Array, ...], inputs: tuple[Array, ...]
-    ) -> tuple[Array, ...]:
-        return (*inputs, *labels)
 
 
 Loss = Entry | Embedding

@@ -7,7 +7,7 @@ import inspect
 import keyword
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 from fastloss.custom._derivatives import NoDerivativeError, derivatives
 from fastloss.custom._functions import number_of
@@ -46,12 +46,12 @@ class Formula:
     kinks: tuple[int, int] = (-1, -1)
 
     @property
-    def straight(self) -> str:
-        """Where the second derivative is 0: "everywhere", or maybe "in parts"."""
+    def curvature(self) -> Literal["flat", "flat in parts"]:
+        """Where the second derivative is 0: everywhere, or maybe in parts."""
         step = self.steps[self.outputs[2]]
         if step[0] == "select":  # 0, or NaN for NaN
             step = self.steps[step[2]]
-        return "everywhere" if step == ("constant", 0.0) else "in parts"
+        return "flat" if step == ("constant", 0.0) else "flat in parts"
 
 
 def formula_of(function: FunctionType, reserved: frozenset[str]) -> Formula:

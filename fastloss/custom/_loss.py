@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _call, _curvature
-from fastloss._base import REALS, REDUCTION, Interval, Loss, Reduction
+from fastloss._base import (
+    PROBABILITIES,
+    REALS,
+    REDUCTION,
+    Curvature,
+    ElementLoss,
+    Interval,
+    Prediction,
+    Reduction,
+)
 from fastloss._parameters import number, parameter
 from fastloss.custom._code import IN_BOUND
 from fastloss.custom._compile import loops
@@ -24,8 +33,8 @@ if TYPE_CHECKING:
 
     from fastloss._curvature import Array
 
-RESERVED = frozenset({*dir(Loss), "f", "y_true", "y_pred", "sample_weight", "reduction", "targets",
-                      "predictions", "formula", "text", "values"})
+RESERVED = frozenset({*dir(ElementLoss), "f", "y_true", "y_pred", "sample_weight", "reduction",
+                      "targets", "predictions", "formula", "text", "values"})
 
 _finite = number()
 
@@ -60,7 +69,7 @@ class _Bounds(tuple[float, ...]):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CustomLoss(Loss):
+class CustomLoss(ElementLoss):
     """A loss made by `loss` of a formula, with the methods of every other.
 
     Two are equal if their formulas do the same operations, with equal parameters, domains and
@@ -104,8 +113,17 @@ class CustomLoss(Loss):
     def _domains(self) -> tuple[Interval, Interval]:
         return self.targets, self.predictions
 
-    def _where_straight(self) -> str:
-        return self.formula.straight
+    convex = False      # which is not known
+
+    @property
+    def prediction(self) -> Prediction:
+        """What a prediction is, as far as its domain tells."""
+        return "probability" if self.predictions[:2] == PROBABILITIES[:2] else "number"
+
+    @property
+    def curvature(self) -> Curvature:
+        """Where the second derivative is 0; "flat in parts" if that is not known."""
+        return self.formula.curvature
 
     @cached_property
     def _least_at_target(self) -> bool:
@@ -116,7 +134,7 @@ class CustomLoss(Loss):
         right, left = slope(y, y + far), slope(y, y - far)
         return bool(np.any(right > 0) and not np.any((right < 0) | (left > 0)))
 
-    def _curvature(self, y: Array, p: Array, w: Any) -> Array | None:
+    def _least_curvature(self, y: Array, p: Array, w: Any) -> Array | None:
         if not self._least_at_target:
             return None
         return _curvature.of_target(self.grad_and_hess, y, p, w)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastloss.embedding import blocks as blocks
 from fastloss.embedding import distances, paired, similarities, triplets, twosided
-from fastloss.embedding._partial import BatchPartial as BatchPartial
+from fastloss.embedding._common import BatchPartial as BatchPartial
 from fastloss.embedding.distances import *
 from fastloss.embedding.paired import *
 from fastloss.embedding.similarities import *

@@ -1,22 +1,26 @@
-"""What the losses of all pairs of rows share: batches, and how they are called."""
+"""Base classes of the batch losses.
+
+arrays -> Batch (packed rows, class sizes) -> passes over all pairs -> Terms -> value and gradients
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from fastloss import _batch
+from fastloss._base import SAMPLE_WEIGHT, Input, Loss
 from fastloss._labels import number_labels
 from fastloss._level import kernels
-from fastloss._parameters import Parametrised, choice, number
+from fastloss._parameters import choice, number
 from fastloss.embedding._inputs import (
     read_labels,
     read_weights,
     rows_of,
     side_by_side,
 )
-from fastloss.embedding._partial import BatchPartial, Terms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 Reduction = Literal["mean", "mean_nonzero", "sum"]
+Measure = Literal["product", "euclidean", "sqeuclidean", "cosine"]
+Sides = Literal["one batch", "two views", "queries and keys"]
 REDUCTION = choice("mean", "mean_nonzero", "sum")
 
 # What products are multiplied by, at most: float32 holds larger numbers than this by 8 digits.
@@ -54,39 +60,81 @@ class Batch(NamedTuple):
         return per_row if self.weights is None else per_row * self.weights
 
 
-def make_batch(
-    x: Array, codes: Array, n_codes: int, others: Array | None, other_codes: Array | None,
-    weights: Array | None, *, distance: bool, normalize: bool, n_threads: int | None,
-    cosine: bool = False,
-) -> Batch:
-    """Pack the rows of one or two sides."""
-    same, different = _batch.class_sizes(
-        codes, codes if other_codes is None else other_codes, n_codes, others is None)
-    pairs = _batch.Pairs(x, codes, others, other_codes, distance=distance, normalize=normalize,
-                         cosine=cosine, n_threads=n_threads)
-    return Batch(pairs, weights, same, different, others is None)
+class Terms(NamedTuple):
+    """What a pass over all pairs came to."""
+
+    total: float                  # weighted sum of the terms
+    weight: float                 # of the terms
+    nonzero: float                # of those that are not 0
+    per_sum: float = 1.0          # what `total` times is the sum over each term once
 
 
-class EmbeddingLoss(Parametrised):
+class BatchLoss(Loss):
     """Base of losses of all pairs of the rows of a batch, or of two batches.
 
     Subclasses say what the two sides are, and what they come to: `_terms`.
+
+    Attributes
+    ----------
+    sides : {"one batch", "two views", "queries and keys"}
+        Which rows are compared: those of a batch with each other, or with `refs`, by labels; those
+        of two views of the same things with each other; those of one batch with another's, row by
+        row their own.
+    measure : {"product", "euclidean", "sqeuclidean", "cosine"}
+        What two rows are compared by: their product, or a distance.
+    unit_rows : bool
+        Whether rows are scaled to unit length first.
+    keys_are_anchors : bool
+        Whether the rows of the second side have terms of their own, as those of the first have.
+    blockwise : bool
+        Whether a batch can be computed in blocks of rows, see `fastloss.embedding.blocks`.
     """
 
     normalize: bool
     reduction: Reduction
+    sample = "anchor"
+    sides: ClassVar[Sides]
+    blockwise: ClassVar[bool] = False
     _kernel: bytes
-    _distance = False             # of distances, else of products
-    _blockwise = False            # has sums of blocks
-    _one_batch = True             # of a batch with itself
 
-    def _scaled(self) -> bool:
-        """Return whether rows are scaled to unit length."""
-        return self.normalize
+    @property
+    def measure(self) -> Measure:
+        """What two rows are compared by."""
+        return "product"
+
+    @property
+    def unit_rows(self) -> bool:
+        """Whether rows are scaled to unit length first."""
+        # the cosine distance is half the square of the distance of unit rows
+        return self.normalize or self.measure == "cosine"
+
+    @property
+    def keys_are_anchors(self) -> bool:
+        """Whether the rows of the second side have terms of their own."""
+        return False
+
+    def _pairs(
+        self, x: Array, codes: Array, others: Array | None, other_codes: Array | None,
+        n_threads: int | None,
+    ) -> Any:
+        """Return the pairs of packed rows of one or two sides."""
+        return _batch.Pairs(x, codes, others, other_codes, distance=self.measure != "product",
+                            normalize=self.unit_rows, cosine=self.measure == "cosine",
+                            n_threads=n_threads)
+
+    def _make_batch(
+        self, x: Array, codes: Array, n_codes: int, others: Array | None,
+        other_codes: Array | None, weights: Array | None, n_threads: int | None,
+    ) -> Batch:
+        """Return the pairs of one or two sides, and how many of either kind there are."""
+        same, different = _batch.class_sizes(
+            codes, codes if other_codes is None else other_codes, n_codes, others is None)
+        pairs = self._pairs(x, codes, others, other_codes, n_threads)
+        return Batch(pairs, weights, same, different, others is None)
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         """Return the kind of the kernel, its name there, and its parameters."""
-        raise TypeError(f"{type(self).__name__} is no loss of its own")
+        raise NotImplementedError
 
     def _make_kernel(self) -> bytes:
         kind, name, parameters = self._bind()
@@ -137,8 +185,60 @@ class EmbeddingLoss(Parametrised):
         return grads[0] if len(grads) == 1 else tuple(grads)
 
 
-class LabelLoss(EmbeddingLoss):
+@dataclass(frozen=True)
+class BatchPartial:
+    """Sums of a loss of all pairs over a part of its terms.
+
+    Attributes
+    ----------
+    loss : loss of all pairs
+        The loss that was summed; only parts of equal losses can be added.
+    loss_sum : float
+        Sum of the weighted terms.
+    weight_sum : float
+        Sum of the weights of the terms that count.
+    nonzero_sum : float
+        Sum of the weights of those that are not 0.
+    """
+
+    loss: BatchLoss
+    loss_sum: float
+    weight_sum: float
+    nonzero_sum: float
+
+    def __add__(self, other: BatchPartial) -> BatchPartial:
+        if not isinstance(other, BatchPartial):
+            return NotImplemented
+        if self.loss != other.loss:
+            raise ValueError(f"parts of different losses: {self.loss} and {other.loss}")
+        return BatchPartial(self.loss, self.loss_sum + other.loss_sum,
+                            self.weight_sum + other.weight_sum,
+                            self.nonzero_sum + other.nonzero_sum)
+
+    def __radd__(self, other: int) -> BatchPartial:
+        return self if other == 0 else NotImplemented  # the start of sum()
+
+    @property
+    def scale(self) -> float:
+        """What the gradient of the sum is multiplied by: 1 over what `result` divides by, or 0."""
+        divisor = self.loss._divisor(self._terms())
+        return 1.0 / divisor if divisor != 0 else 0.0
+
+    def result(self) -> float:
+        """Return the value of the loss on all parts added so far."""
+        return self.loss._reduce(self._terms())
+
+    def _terms(self) -> Terms:
+        return Terms(self.loss_sum, self.weight_sum, self.nonzero_sum)
+
+
+class LabelLoss(BatchLoss):
     """Base of losses of one batch with labels."""
+
+    inputs = (Input("embeddings", "rows", gradient=True), Input("labels", "labels"), SAMPLE_WEIGHT,
+              Input("refs", "rows", gradient=True, optional=True),
+              Input("ref_labels", "labels", optional=True))
+    sides = "one batch"
 
     def _batch(
         self, embeddings: Any, labels: Any, sample_weight: Any, refs: Any, ref_labels: Any,
@@ -158,9 +258,7 @@ class LabelLoss(EmbeddingLoss):
             x, others = side_by_side("embeddings", x, "refs", others)
             theirs = read_labels("ref_labels", ref_labels, "refs", others.shape[0])
             (codes, other_codes), count = number_labels("labels and ref_labels", y, theirs)
-        return make_batch(x, codes, count, others, other_codes, weights, distance=self._distance,
-                          normalize=self._scaled(), n_threads=n_threads,
-                          cosine=getattr(self, "distance", None) == "cosine")
+        return self._make_batch(x, codes, count, others, other_codes, weights, n_threads)
 
     def __call__(
         self, embeddings: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None, *,
@@ -272,26 +370,25 @@ class LabelLoss(EmbeddingLoss):
             self._batch(embeddings, labels, sample_weight, refs, ref_labels, n_threads))
 
 
-class TwoSidedLoss(EmbeddingLoss):
+class TwoSidedLoss(BatchLoss):
     """Base of losses of two batches whose rows belong to each other, one by one."""
 
-    _names = ("queries", "keys")
-    _one_batch = False
+    inputs = (Input("queries", "rows", gradient=True), Input("keys", "rows", gradient=True),
+              SAMPLE_WEIGHT)
+    sides: ClassVar[Sides] = "queries and keys"
 
     def _batch(self, first: Any, second: Any, sample_weight: Any, n_threads: int | None) -> Batch:
-        a = rows_of(self._names[0], first)
-        b = rows_of(self._names[1], second)
-        a, b = side_by_side(self._names[0], a, self._names[1], b)
+        mine, theirs = self._called("rows")
+        a, b = side_by_side(mine, rows_of(mine, first), theirs, rows_of(theirs, second))
         if a.shape[0] != b.shape[0]:
-            raise ValueError(f"{self._names[0]} and {self._names[1]} must have a row for each "
-                             f"other, got shapes {a.shape} and {b.shape}")
-        weights = read_weights(sample_weight, self._names[0], a.shape[0])
+            raise ValueError(f"{mine} and {theirs} must have a row for each other, got shapes "
+                             f"{a.shape} and {b.shape}")
+        weights = read_weights(sample_weight, mine, a.shape[0])
         return self._meet(a, b, weights, n_threads)
 
     def _meet(self, a: Array, b: Array, weights: Array | None, n_threads: int | None) -> Batch:
         codes = np.arange(a.shape[0], dtype=np.int32)
-        return make_batch(a, codes, codes.size, b, codes, weights, distance=False,
-                          normalize=self.normalize, n_threads=n_threads)
+        return self._make_batch(a, codes, codes.size, b, codes, weights, n_threads)
 
     def __call__(
         self, queries: ArrayLike, keys: ArrayLike, sample_weight: ArrayLike | None = None, *,

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastloss._base import LABELS, REALS, WEIGHTS, Interval, Partial, check_values
+from fastloss._base import (
+    LABELS,
+    REALS,
+    SAMPLE_WEIGHT,
+    WEIGHTS,
+    Input,
+    Interval,
+    Loss,
+    Partial,
+    check_values,
+)
 from fastloss._pairwise import PairKernel, read_column, read_rows
-from fastloss._parameters import Parametrised, choice
+from fastloss._parameters import choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,28 +29,34 @@ DISTANCE = choice("euclidean", "sqeuclidean", "cosine")
 REDUCTION = choice("mean", "sum", "none")
 
 
-class RowsLoss(Parametrised):
+class PairedLoss(Loss):
     """Base of losses of distances of rows that belong together.
 
     Subclasses say which loss of elements that of a distance is, and what it needs: `_element`.
+
+    Attributes
+    ----------
+    measure : {"euclidean", "sqeuclidean", "cosine"}
+        The distance of two rows.
     """
 
     reduction: Reduction
     _kernel: PairKernel
-    _names: tuple[str, ...]
+
+    @property
+    def measure(self) -> Distance:
+        """The distance of two rows."""
+        raise NotImplementedError
 
     def _element(self) -> tuple[str, dict[str, float]]:
         """Return the loss of a distance: its name among the losses of elements, its parameters."""
-        raise TypeError(f"{type(self).__name__} is no loss of its own")
-
-    def _distance(self) -> str:
         raise NotImplementedError
 
     def _sign(self) -> float:
         return 1.0
 
     def _make_kernel(self) -> PairKernel:
-        return PairKernel(*self._element(), self._distance(), self._names, self._sign(),
+        return PairKernel(*self._element(), self.measure, self._called("rows"), self._sign(),
                           self.reduction)
 
     def _partial(
@@ -49,11 +65,12 @@ class RowsLoss(Parametrised):
         if self.reduction == "none":
             raise ValueError("partial needs a reduction, got reduction='none'")
         sums = self._kernel.partial_sums(rows, y, sample_weight, n_threads)
-        return Partial(self, *sums)  # type: ignore[arg-type]
+        return Partial(self, *sums)
 
     def _check(self, rows: tuple[Any, ...], sample_weight: Any) -> list[Array]:
-        found: list[Array] = read_rows(self._names, rows)
-        for name, array in zip(self._names, found, strict=True):
+        names = self._called("rows")
+        found: list[Array] = read_rows(names, rows)
+        for name, array in zip(names, found, strict=True):
             check_values(name, array, REALS)
         if sample_weight is not None:
             check_values("sample_weight",
@@ -61,11 +78,15 @@ class RowsLoss(Parametrised):
         return found
 
 
-class PairLoss(RowsLoss):
+class PairLoss(PairedLoss):
     """Base of losses of labelled pairs of rows."""
 
-    _names = ("a", "b")
-    _labels: Interval = LABELS
+    inputs = (Input("a", "rows", gradient=True), Input("b", "rows", gradient=True),
+              Input("y", "labels"), SAMPLE_WEIGHT)
+    sample = "pair"
+
+    def _domains(self) -> tuple[Interval, Interval]:
+        return LABELS, REALS
 
     def __call__(
         self, a: ArrayLike, b: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *,
@@ -187,4 +208,4 @@ class PairLoss(RowsLoss):
             the count, and the index and value of the first.
         """
         found = self._check((a, b), sample_weight)
-        check_values("y", read_column(y, "y", "label", found[0]), self._labels)
+        check_values("y", read_column(y, "y", "label", found[0]), self._domains()[0])

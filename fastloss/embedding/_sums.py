@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastloss import _batch
-from fastloss.embedding._common import Batch, EmbeddingLoss
-from fastloss.embedding._partial import Terms
+from fastloss.embedding._common import Batch, BatchLoss, Terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +22,10 @@ RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
 QUIET = partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
-class SummedLoss(EmbeddingLoss):
+class SummedLoss(BatchLoss):
     """Base of losses that are sums over pairs, whose weights are the sums of their rows'."""
 
-    _blockwise = True
+    blockwise = True
 
     def _weight(self, same: Array, different: Array) -> Array:
         """Return what rows with so many pairs of either kind add to what a mean divides by."""
@@ -91,11 +90,10 @@ def sigmoid(x: Array) -> Array:
     return np.where(x < 0, e, 1.0) / (1.0 + e)
 
 
-class ExponentLoss(EmbeddingLoss):
+class ExponentLoss(BatchLoss):
     """Base of losses whose anchors cost a function of sums of exponentials."""
 
-    _blockwise = True
-    _both = False                 # whether rows of the second side are anchors too
+    blockwise = True
 
     def _exponents(self) -> tuple[float, float, float]:
         """Return the largest exponents of either class of unit rows, and the least that matters."""
@@ -111,9 +109,9 @@ class ExponentLoss(EmbeddingLoss):
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         pairs = batch.pairs
-        sides = [pairs.a] if batch.symmetric or not self._both else [pairs.a, pairs.b]
+        sides = [pairs.a] if batch.symmetric or not self.keys_are_anchors else [pairs.a, pairs.b]
         shifts, each = self._shifts(batch.pairs)
-        pairs.run(self._kernel, "sum", columns=self._both, shift=shifts, each=each)
+        pairs.run(self._kernel, "sum", columns=self.keys_are_anchors, shift=shifts, each=each)
         total = weight = nonzero = 0.0
         factors: list[Any] = []
         for side, shift in zip(sides, shifts, strict=False):

@@ -53,14 +53,13 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._labels import number_labels
-from fastloss.embedding._common import EmbeddingLoss, LabelLoss
+from fastloss.embedding._common import BatchLoss, BatchPartial
 from fastloss.embedding._inputs import (
     read_labels,
     read_weights,
     rows_of,
     side_by_side,
 )
-from fastloss.embedding._partial import BatchPartial
 from fastloss.embedding._sums import QUIET, Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Sums:
         class, and sums of products over the latter.
     """
 
-    loss: EmbeddingLoss
+    loss: BatchLoss
     same: Array
     different: Array
     cost: float = 0.0
@@ -146,18 +145,19 @@ class Block:
 
     def __init__(
         self,
-        loss: EmbeddingLoss,
+        loss: BatchLoss,
         rows: Any,
         labels: ArrayLike | None = None,
         *,
         start: int = 0,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        if not isinstance(loss, EmbeddingLoss) or not loss._blockwise:
+        if not isinstance(loss, BatchLoss) or not loss.blockwise:
             raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
         self.loss = loss
         self.start = operator.index(start)
-        self._views = loss._one_batch and not isinstance(loss, LabelLoss)
+        self._views = loss.sides == "two views"
+        self._one_batch = loss.sides != "queries and keys"
         if self.start < 0:
             raise ValueError(f"start must be an integer >= 0, got {start!r}")
         if self._views:
@@ -173,7 +173,7 @@ class Block:
             self.rows = rows_of("rows", rows)
         n = len(self)
         weights = read_weights(sample_weight, "rows", n)
-        if isinstance(loss, LabelLoss):
+        if loss.takes("labels"):
             if labels is None:
                 raise ValueError(f"labels are missing: {type(loss).__name__} compares classes")
             self.labels = read_labels("labels", labels, "rows", n)
@@ -196,26 +196,23 @@ class Block:
         if self.loss != other.loss:
             raise ValueError(f"blocks of different losses: {self.loss} and {other.loss}")
         mine, theirs = ((block.start, block.start + len(block)) for block in (self, other))
-        if self.loss._one_batch and mine != theirs and max(mine[0], theirs[0]) < min(
+        if self._one_batch and mine != theirs and max(mine[0], theirs[0]) < min(
                 mine[1], theirs[1]):
             raise ValueError("blocks must have the same rows or none in common, got rows "
                              f"{mine[0]} to {mine[1] - 1} and {theirs[0]} to {theirs[1] - 1}")
         # blocks of no rows have none in common, wherever they start
-        return self.loss._one_batch and mine == theirs and (other is self or len(self) > 0)
+        return self._one_batch and mine == theirs and (other is self or len(self) > 0)
 
     def _meet(self, other: Block, n_threads: int | None) -> tuple[Any, list[tuple[Array, Array]]]:
         """Return the pairs of two blocks, and how many of either kind the rows of each have."""
-        loss, one = self.loss, self._is(other)
+        one = self._is(other)
         if one:
             x, z = self.rows, None
             codes, count = number_labels("labels", self.labels)
         else:
             x, z = side_by_side("a block", self.rows, "another", other.rows)
             codes, count = number_labels("labels", self.labels, other.labels)
-        pairs = _batch.Pairs(
-            x, codes[0], z, None if one else codes[1], distance=loss._distance,
-            normalize=loss._scaled(), cosine=getattr(loss, "distance", None) == "cosine",
-            n_threads=n_threads)
+        pairs = self.loss._pairs(x, codes[0], z, None if one else codes[1], n_threads)
         found = []
         for mine, theirs in zip(codes, reversed(codes), strict=True):
             found.append(_batch.class_sizes(mine, theirs, count, one))
@@ -223,13 +220,13 @@ class Block:
 
     def _is_anchor(self, second: bool) -> bool:
         """Return whether rows of this side of a meeting are anchors."""
-        return not second or self.loss._one_batch or getattr(self.loss, "_both", False)
+        return not second or self._one_batch or self.loss.keys_are_anchors
 
     def _pair_weights(self, other: Block) -> tuple[Any, Any]:
         """Return what rows of both sides add to the weights of pairs."""
         mine, theirs = (1.0 if block.weights is None else block.weights
                         for block in (self, other))
-        return mine, theirs if self.loss._one_batch else 0.0
+        return mine, theirs if self._one_batch else 0.0
 
     def sums(
         self, other: Block, *, n_threads: int | None = None
@@ -297,13 +294,13 @@ class Block:
         assert isinstance(loss, SummedLoss)
         weights = loss._weight(sums.same, sums.different)
         weight = float(np.sum(weights if self.weights is None else weights * self.weights))
-        share = 0.5 if loss._one_batch else 1.0      # a pair is of two rows
+        share = 0.5 if self._one_batch else 1.0      # a pair is of two rows
         return BatchPartial(loss, share * sums.cost, share * weight, share * sums.nonzero)
 
     def _terms(self, sums: Sums) -> tuple[Any, ...]:
         loss = self.loss
         assert isinstance(loss, ExponentLoss)
-        share = 0.5 if loss._both else 1.0
+        share = 0.5 if loss.keys_are_anchors else 1.0
         found: tuple[Any, ...] = loss._weighted(sums.logs, sums.same, sums.different,  # type: ignore[arg-type]
                                                 self.weights, share)
         return found
@@ -366,7 +363,7 @@ class Block:
             assert isinstance(loss, SummedLoss)
             pairs.run(loss._kernel, "weigh", gradient=True, weight=self._pair_weights(other),
                       **loss._thresholds)
-            scale *= 0.5 if loss._one_batch else 1.0
+            scale *= 0.5 if self._one_batch else 1.0
         grads, along = zip(*(pairs.gradient(side, scale)
                              for side in ((pairs.a,) if one else (pairs.a, pairs.b))), strict=True)
         split = [tuple(np.split(grad, 2)) if self._views else grad for grad in grads]

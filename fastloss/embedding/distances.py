@@ -11,9 +11,8 @@ import numpy as np
 from fastloss import _batch
 from fastloss._functions import function_of
 from fastloss._parameters import choice, either, flag, number, parameter
-from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction
+from fastloss.embedding._common import REDUCTION, Batch, LabelLoss, Reduction, Terms
 from fastloss.embedding._paired import DISTANCE, Distance
-from fastloss.embedding._partial import Terms
 from fastloss.embedding._sums import ExponentLoss, SummedLoss
 
 if TYPE_CHECKING:
@@ -80,11 +79,10 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
     normalize: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _distance = True
-
-    def _scaled(self) -> bool:
-        # the cosine distance is half the square of the distance of unit rows
-        return self.normalize or self.distance == "cosine"
+    @property
+    def measure(self) -> Distance:
+        """The distance of two rows."""
+        return self.distance
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         return "direct", "Contrastive", {
@@ -161,13 +159,13 @@ class BatchTripletLoss(LabelLoss):
     normalize: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _distance = True
+    @property
+    def measure(self) -> Distance:
+        """The distance of two rows."""
+        return self.distance
 
     def _make_kernel(self) -> bytes:
         return b""
-
-    def _scaled(self) -> bool:
-        return self.normalize or self.distance == "cosine"
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
         weight = 1.0 if batch.weights is None else batch.weights
@@ -218,8 +216,8 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
     normalize: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _distance = True
-    _blockwise = False
+    measure = "euclidean"
+    blockwise = False
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
         return "exponent", "Lifted", {"margin": self.margin}

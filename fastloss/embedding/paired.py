@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fastloss._base import LABELS, SIGNS, Interval
+from fastloss._base import LABELS, REALS, SIGNS, Interval
 from fastloss._functions import function_of
 from fastloss._parameters import choice, either, number, parameter
 from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairLoss, Reduction
@@ -70,7 +70,9 @@ class PairContrastiveLoss(PairLoss):
     pos_margin: float | None = parameter(None, either(None, number(low=0)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    def _distance(self) -> str:
+    @property
+    def measure(self) -> Distance:
+        """The distance of two rows."""
         return self.distance
 
     def _element(self) -> tuple[str, dict[str, float]]:
@@ -115,12 +117,10 @@ class CosineEmbeddingLoss(PairLoss):
     labels: tuple[int, int] = parameter((-1, 1), choice((-1, 1), (0, 1)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    @property
-    def _labels(self) -> Interval:  # type: ignore[override]
-        return SIGNS if self.labels == (-1, 1) else LABELS
+    measure = "cosine"
 
-    def _distance(self) -> str:
-        return "cosine"
+    def _domains(self) -> tuple[Interval, Interval]:
+        return SIGNS if self.labels == (-1, 1) else LABELS, REALS
 
     def _element(self) -> tuple[str, dict[str, float]]:
         # [cos - m]+ is [1 - m - d]+ for d = 1 - cos

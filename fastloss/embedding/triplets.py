@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import Partial
+from fastloss._base import SAMPLE_WEIGHT, Input, Partial
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
-from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, Reduction, RowsLoss
+from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairedLoss, Reduction
 from fastloss.pointwise import ContrastiveLoss, LogLoss
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class TripletLoss(RowsLoss):
+class TripletLoss(PairedLoss):
     r"""Triplet loss of anchors, positives and negatives, row by row.
 
     .. math:: l_i = \max(d(a_i, p_i) - d(a_i, n_i) + m, 0)
@@ -66,9 +66,13 @@ class TripletLoss(RowsLoss):
     soft_margin: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _names = ("anchors", "positives", "negatives")
+    inputs = (Input("anchors", "rows", gradient=True), Input("positives", "rows", gradient=True),
+              Input("negatives", "rows", gradient=True), SAMPLE_WEIGHT)
+    sample = "triplet"
 
-    def _distance(self) -> str:
+    @property
+    def measure(self) -> Distance:
+        """The distance of two rows."""
         return self.distance
 
     def _sign(self) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss import _batch
+from fastloss._base import SAMPLE_WEIGHT, Input
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
 from fastloss.embedding._common import (
@@ -17,7 +18,6 @@ from fastloss.embedding._common import (
     Reduction,
     TwoSidedLoss,
     check_temperature,
-    make_batch,
 )
 from fastloss.embedding._sums import OwnSoftmaxLoss, SummedLoss
 
@@ -77,7 +77,8 @@ class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
     reduction: Reduction = parameter("mean", REDUCTION)
 
     @property
-    def _both(self) -> bool:  # type: ignore[override]
+    def keys_are_anchors(self) -> bool:
+        """Whether keys have terms of their own."""
         return self.symmetric
 
 
@@ -121,13 +122,12 @@ class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
     normalize: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _one_batch = True             # the rows of both views
+    sides = "two views"
 
     def _meet(self, a: Array, b: Array, weights: Array | None, n_threads: int | None) -> Batch:
         codes = np.tile(np.arange(a.shape[0], dtype=np.int32), 2)
-        return make_batch(np.concatenate([a, b]), codes, a.shape[0], None, None,
-                          None if weights is None else np.tile(weights, 2), distance=False,
-                          normalize=self.normalize, n_threads=n_threads)
+        return self._make_batch(np.concatenate([a, b]), codes, a.shape[0], None, None,
+                                None if weights is None else np.tile(weights, 2), n_threads)
 
     def _split(self, grads: list[Array]) -> Any:
         n = grads[0].shape[0] // 2
@@ -162,7 +162,8 @@ class NPairsLoss(OwnSoftmaxLoss, TwoSidedLoss):
     normalize: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    _names = ("anchors", "positives")
+    inputs = (Input("queries", "rows", gradient=True, alias="anchors"),
+              Input("keys", "rows", gradient=True, alias="positives"), SAMPLE_WEIGHT)
 
     def _scale(self) -> float:
         return 1.0

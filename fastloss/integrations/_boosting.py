@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from fastloss import pointwise
-from fastloss._base import DISTANCES, REALS, WEIGHTS, Interval, Loss, check_values
+from fastloss._base import WEIGHTS, Interval, Loss, check_values
 from fastloss._booster import bend, inside, settle
 from fastloss._values import array_of, is_masked
-from fastloss.rowwise import RowLoss
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,11 +32,11 @@ class Adapter:
     _error: ClassVar[type[Exception]] = ValueError  # the library's own exception
 
     def __post_init__(self) -> None:
-        if not isinstance(self.loss, Loss):
+        if not (isinstance(self.loss, Loss) and self.loss.takes("prediction")):
             raise TypeError("loss must be a loss of elements or of rows of scores, as LogLoss() "
                             f"or CrossEntropyLoss(), got {self.loss!r}")
         # a loss of rows looks at class numbers itself
-        labels = None if isinstance(self.loss, RowLoss) else self.loss._domains()[0]
+        labels = None if self.loss.sample == "row" else self.loss._domains()[0]
         object.__setattr__(self, "_labels", labels)
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -53,7 +51,7 @@ class Adapter:
                               f"shape is {p.shape}")
         w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
         name = type(self.loss).__name__
-        if isinstance(self.loss, RowLoss):
+        if self.loss.sample == "row":
             if p.ndim != 2 or p.shape[1] < 2:
                 raise self._error(f"y_pred must have a column for each class, as {name} is a "
                                   f"multiclass loss, but its shape is {p.shape}: tell the "
@@ -71,7 +69,7 @@ class Adapter:
             if w.shape != p.shape[:1]:
                 raise self._error(f"sample_weight must have a weight for each of the {len(p)} "
                                   f"rows, but its shape is {w.shape}")
-            if not isinstance(self.loss, RowLoss) and p.ndim == 2:
+            if self.loss.sample == "element" and p.ndim == 2:
                 w = np.broadcast_to(w[:, None], p.shape)
         self._check(y, w)
         return y, p, w
@@ -157,29 +155,24 @@ class Objective(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        takes = self.loss._domains()[1]
         # distances may fall below 0 on the way: their losses go on there
-        if takes not in (REALS, DISTANCES):
+        if not (self.loss.takes_scores or self.loss.prediction == "distance"):
             raise ValueError(f"loss must take raw scores, which may be any number, but {self.loss} "
-                             f"takes {takes.what}: {self.loss._for_scores()}")
-        # as two terms of a distance >= 0; of any score the first falls without end
-        linear = getattr(self.loss, "form", "") == "linear"
-        if isinstance(self.loss, pointwise.HingeEmbeddingLoss) or (
-                linear and getattr(self.loss, "pos_margin", None) is None):
+                             f"takes {self.loss._domains()[1].what}: {self.loss._for_scores()}")
+        if not self.loss.bounded_below:
             raise ValueError(f"loss must have a least value over raw scores, but {self.loss} has "
                              'none: use ContrastiveLoss(form="linear", pos_margin=0.0)')
         if self.hessian not in ("auto", "exact", "xgboost", "lightgbm"):
             raise ValueError("hessian must be 'auto', 'exact', 'xgboost' or 'lightgbm', got "
                              f"{self.hessian!r}")
-        if self.hessian not in ("auto", "exact") and not isinstance(self.loss, RowLoss):
+        if self.hessian not in ("auto", "exact") and self.loss.sample != "row":
             raise ValueError(f"hessian must be 'auto' or 'exact' but for CrossEntropyLoss, got "
                              f"{self.hessian!r} with {self.loss}")
         if not 0 < self.hess_floor < math.inf:
             raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
         object.__setattr__(self, "_sum", self.loss.replace(reduction="sum"))
-        where = self.loss._where_straight()
-        object.__setattr__(self, "_straight", where != "nowhere")
-        object.__setattr__(self, "_kinked", where == "everywhere")
+        object.__setattr__(self, "_straight", self.loss.curvature != "curved")
+        object.__setattr__(self, "_kinked", self.loss.curvature == "flat")
         object.__setattr__(self, "_factor", 2.0 if self.hessian == "xgboost" else 1.0)
 
     def _derivatives(
@@ -197,7 +190,7 @@ class Objective(Adapter):
         if self._straight and w is not None:
             weight = np.empty_like(hess)
             weight[...] = w
-        bound = self._sum._curvature(y, p, w) if self.hessian == "auto" else None
+        bound = self._sum._least_curvature(y, p, w) if self.hessian == "auto" else None
         if bound is not None:
             bend(bound, y, p, w, grad, hess, self._straight)
         elif self._kinked:
@@ -260,7 +253,7 @@ class Objective(Adapter):
             raise self._error("y_true must be an array (n,), or (n, k) for k outputs, but its "
                               f"shape is {y.shape}")
         classes = 0
-        if isinstance(self.loss, RowLoss):
+        if self.loss.sample == "row":
             classes = y.shape[1] if y.ndim == 2 else self._classes(y)
         y, p, w = self._read(y, np.zeros((len(y), classes)) if classes else y, w)
         if w is not None and not np.any(w):
@@ -274,8 +267,8 @@ class Objective(Adapter):
 
     def _classes(self, y: Array) -> int:
         """Return the number of classes that class numbers are of."""
-        ignored = getattr(self.loss, "ignore_index", None)
-        counted = np.ones(y.shape, bool) if ignored is None else y != ignored
+        ignored = self.loss._ignored(y)
+        counted = np.ones(y.shape, bool) if ignored is None else ~ignored
         wrong = counted & ~((y >= 0) & (np.floor(y) == y) & np.isfinite(y))
         if np.any(wrong):
             at = int(np.argmax(wrong))

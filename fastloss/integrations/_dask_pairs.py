@@ -12,7 +12,6 @@ import numpy as np
 from dask.delayed import delayed
 
 from fastloss._values import labels_of
-from fastloss.embedding._common import EmbeddingLoss, LabelLoss
 from fastloss.embedding.blocks import Block, Sums
 from fastloss.integrations._dask_arrays import array, cut, fit, unknown, whole_rows
 
@@ -27,18 +26,18 @@ TOGETHER = 8  # terms of a sum that one task adds
 
 
 def value_and_grad(
-    loss: EmbeddingLoss, first: Any, second: Any, weight: Any, n_threads: int | None,
+    loss: Any, first: Any, second: Any, weight: Any, n_threads: int | None,
     gradient: bool,
 ) -> tuple[Any, Any]:
     """Return value and gradient, None if that is not wanted; see `fastloss.integrations.dask`."""
-    if not loss._blockwise:
+    if not loss.blockwise:
         raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
-    names = getattr(loss, "_names", ("embeddings", "labels"))
+    names = [each.called for each in loss.inputs[:2]]
     rows, chunks = _matrix(names[0], first, names[1], second)
     weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
-    views = loss._one_batch and not isinstance(loss, LabelLoss)
+    views = loss.sides == "two views"
     keys, key_chunks, sides = None, chunks, [rows]
-    if isinstance(loss, LabelLoss):
+    if loss.takes("labels"):
         labels = fit("labels", second, rows.chunks[:1], names[0], labels_of)
         mine = _blocks(loss, (rows,), labels, weights)
     elif views:
@@ -57,7 +56,7 @@ def value_and_grad(
     one = keys is None
     meetings = list(combinations_with_replacement(range(len(mine)), 2) if one
                     else product(range(len(mine)), range(len(theirs))))
-    both = one or getattr(loss, "_both", False)
+    both = one or loss.keys_are_anchors
 
     def gather(found: dict[tuple[int, int], Any], wanted: bool) -> tuple[list[Any], list[Any]]:
         """Return sums over the meetings of each block, and of each of the other side."""

@@ -9,21 +9,15 @@ from sklearn._loss.link import IdentityLink, LogitLink, LogLink
 from sklearn._loss.loss import AbsoluteError, BaseLoss
 from sklearn._loss.loss import PinballLoss as Quantile
 
-from fastloss import pointwise
-from fastloss._base import REALS, Loss, check_values
+from fastloss import _named
+from fastloss._base import Loss, check_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
-# What predictions mean: the scores themselves, or logarithms of a mean, or log-odds.
-RATES = (pointwise.PoissonLoss, pointwise.GammaLoss, pointwise.TweedieLoss)
-CLASSES = (pointwise.LogLoss, pointwise.FocalLoss)
-CURVED = (pointwise.SquaredLoss, pointwise.ExpectileLoss)
-# Without curvature, or next to none, far from the target: a Newton step there goes anywhere.
-FLAT = (pointwise.AbsoluteLoss, pointwise.PinballLoss, pointwise.EpsilonInsensitiveLoss,
-        pointwise.HuberLoss, pointwise.PseudoHuberLoss, pointwise.LogCoshLoss)
+LINKS: dict[Any, Any] = {"log-rate": LogLink, "logit": LogitLink, "number": IdentityLink}
 STEPS = 64      # of a bisection: to the last bits of a float64
 
 
@@ -31,18 +25,20 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
     """A loss of fastloss as scikit-learn's `BaseLoss`; its methods are those of that class."""
 
     def __init__(self, loss: Loss) -> None:
-        link = (LogitLink() if isinstance(loss, CLASSES)
-                else LogLink() if isinstance(loss, RATES) else IdentityLink())
-        super().__init__(closs=None, link=link, n_classes=2 if isinstance(loss, CLASSES) else None)
+        classes = loss.prediction == "logit"
+        super().__init__(closs=None, link=LINKS[loss.prediction](),
+                         n_classes=2 if classes else None)
         self.fastloss = loss.replace(reduction="none")
-        # scikit-learn then has leaves fitted anew, by `fit_intercept_only` of residuals
-        self.differentiable = not isinstance(loss, FLAT)
-        self.approx_hessian = isinstance(loss, (*FLAT, pointwise.FocalLoss))
+        # Without curvature, or next to none, far from the target a Newton step goes anywhere:
+        # scikit-learn then has leaves fitted anew, by `fit_intercept_only` of residuals.
+        self.differentiable = not loss.of_residual or (
+            loss.curvature == "curved" and loss._newton_bound is None)
+        self.approx_hessian = not (self.differentiable and loss.convex)
         # whose best constants are all numbers between two targets: scikit-learn's choice of them
-        self._quantile = (AbsoluteError() if isinstance(loss, pointwise.AbsoluteLoss) else
-                          Quantile(quantile=loss.quantile)
-                          if isinstance(loss, pointwise.PinballLoss) else None)
-        if isinstance(loss, CLASSES):       # how scikit-learn knows a loss for classifiers
+        level = loss._best_quantile
+        self._quantile = (None if level is None else AbsoluteError() if level == 0.5
+                          else Quantile(quantile=level))
+        if classes:     # how scikit-learn knows a loss for classifiers
             self.predict_proba = self._probabilities
 
     def __repr__(self) -> str:
@@ -65,8 +61,9 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         gradient_out: Array | None = None, n_threads: int = 1,
     ) -> Array:
         """Return the weighted derivative of each sample."""
-        return self.fastloss.grad(y_true, _column(raw_prediction), sample_weight,
-                                  out=_column(gradient_out), n_threads=_threads(n_threads))
+        grad: Array = self.fastloss.grad(y_true, _column(raw_prediction), sample_weight,
+                                         out=_column(gradient_out), n_threads=_threads(n_threads))
+        return grad
 
     def loss_gradient(
         self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
@@ -108,7 +105,7 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         check_values("y", y_true, self.fastloss._domains()[0])
         if self._quantile is not None:
             return self._quantile.fit_intercept_only(y_true, sample_weight)
-        if not isinstance(self.fastloss, (*FLAT, *CURVED)):
+        if not self.fastloss.of_residual:
             return super().fit_intercept_only(y_true, sample_weight)
         y = np.asarray(y_true, np.float64)
         low, high = y.min(), y.max()
@@ -138,13 +135,21 @@ def _threads(n_threads: int) -> int | None:
 
 def boosting_loss(loss: Any) -> BoostingLoss:
     """Return a loss for scikit-learn's histogram gradient boosting, having checked it."""
-    known = (*RATES, *CLASSES, *CURVED, *FLAT)
-    if not isinstance(loss, known):
-        raise TypeError(f"loss must be one of {', '.join(kind.__name__ for kind in known)}, "
-                        f"got {loss!r}")
-    takes = loss._domains()[1]
-    if takes != REALS:
-        option = "from_logits" if isinstance(loss, CLASSES) else "log_input"
-        raise ValueError(f"loss must take any real number for a prediction, with {option}=True, "
-                         f"but {loss} takes {takes.what}")
+    of_scores = _of_scores(loss)
+    if of_scores is None:
+        known = [kind.__name__ for kind in _named.losses().values() if _of_scores(kind())]
+        raise TypeError(f"loss must be one of {', '.join(known)}, got {loss!r}")
+    if not loss.takes_scores:
+        raise ValueError("loss must take any real number for a prediction, with "
+                         f"{loss._score_option}=True, but {loss} takes {loss._domains()[1].what}")
     return BoostingLoss(loss)
+
+
+def _of_scores(loss: Any) -> Loss | None:
+    """Return a loss as one of raw scores, or None if its scores have no link here."""
+    if not (isinstance(loss, Loss) and loss.sample == "element"):
+        return None
+    if loss._score_option:
+        loss = loss.replace(**{loss._score_option: True})
+    fits = loss.prediction in LINKS and (loss.prediction != "number" or loss.of_residual)
+    return loss if fits else None

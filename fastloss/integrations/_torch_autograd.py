@@ -10,24 +10,27 @@ import numpy as np
 import torch
 from torch.autograd.forward_ad import unpack_dual
 
-from fastloss._base import Loss
-from fastloss.embedding._common import LabelLoss
-from fastloss.rowwise import RowLoss
+from fastloss._base import Input
 
 # ---- the computation --------------------------------------------------------------------
 
 
-def arguments_of(
-    loss: Any, rows: list[Any], others: list[Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of the loss's own methods."""
-    if isinstance(loss, Loss):
-        return (others[0], rows[0], *others[1:]), {}
-    if isinstance(loss, LabelLoss):
-        weight = others[len(rows):]
-        refs = {"refs": rows[1], "ref_labels": others[1]} if len(rows) == 2 else {}
-        return (rows[0], others[0], *weight), refs
-    return (*rows, *others), {}
+def inputs_of(loss: Any) -> list[Input]:
+    """Return the inputs of a loss in torch's order: what has a gradient first, weights last."""
+    return sorted(loss.inputs, key=lambda each: (
+        each.role == "weights", each.optional, not each.gradient))
+
+
+def arguments_of(loss: Any, rows: list[Any], others: list[Any]) -> dict[str, Any]:
+    """Return the arguments of the loss's own methods: rows have gradients, others have none."""
+    inputs = inputs_of(loss)
+    with_gradient = [each.name for each in inputs if each.gradient]
+    # rows to compare with and their labels are given together, or not at all
+    complete = len(rows) == len(with_gradient)
+    without = [each.name for each in inputs if not each.gradient
+               and (complete or not each.optional or each.role == "weights")]
+    return {**dict(zip(with_gradient, rows, strict=False)),
+            **dict(zip(without, others, strict=False))}
 
 
 def _value_type(rows: Sequence[torch.Tensor]) -> torch.dtype:
@@ -43,24 +46,24 @@ def compute(
     if names:
         loss = loss.replace(**{name: scalar.item()
                                for name, scalar in zip(names, scalars, strict=True)})
-    arguments, keywords = arguments_of(loss, [row.detach().numpy() for row in rows],
-                                     [other.detach().numpy() for other in others])
+    arguments = arguments_of(loss, [row.detach().numpy() for row in rows],
+                             [other.detach().numpy() for other in others])
     grads: list[torch.Tensor] = []
     learned: dict[str, float] = {}
     if not n_grads:
-        value = loss.value(*arguments, **keywords)
-    elif isinstance(loss, Loss):
+        value = loss.value(**arguments)
+    elif loss.takes("prediction"):
         single = rows[0].dtype in (torch.float16, torch.float32)
         grads = [torch.empty(rows[0].shape, dtype=torch.float32 if single else torch.float64)]
         slope = grads[0].numpy()
         out: Any = (None, slope) if loss.reduction == "none" else slope
-        value, _ = loss.value_and_grad(*arguments, out=out)
+        value, _ = loss.value_and_grad(**arguments, out=out)
     else:
-        if isinstance(loss, LabelLoss):
-            keywords["ref_grad"] = n_grads == 2
+        if any(each.gradient and each.optional for each in loss.inputs):
+            arguments["ref_grad"] = n_grads == 2
         if names:
-            keywords["parameters"] = True
-        value, arrays, *more = loss.value_and_grad(*arguments, **keywords)
+            arguments["parameters"] = True
+        value, arrays, *more = loss.value_and_grad(**arguments)
         arrays = arrays if isinstance(arrays, tuple) else (arrays,)
         grads = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
         learned = more[0] if more else {}
@@ -203,7 +206,7 @@ def _(
 ) -> list[torch.Tensor]:
     made = losses[loss]
     shape = rows[0].shape[: 0 if made.reduction != "none" else None
-                          if isinstance(made, Loss) and not isinstance(made, RowLoss) else 1]
+                          if made.sample == "element" else 1]
     value = rows[0].new_empty(shape, dtype=_value_type(rows))
     return [value, *(row.new_empty(row.shape) for row in rows[:n_grads]),
             *(scalar.new_empty(()) for scalar in (scalars if n_grads else ()))]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import CrossEntropyLoss
+from fastloss._base import Loss
 from fastloss.integrations import _boosting
 
 try:
@@ -24,8 +24,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from fastloss._base import Loss
 
     Array = NDArray[Any]
 
@@ -158,8 +156,8 @@ def objective(
     >>> print(f"{(y < predicted).mean():.1f}")
     0.7
     """
-    adapter = MulticlassObjective if isinstance(loss, CrossEntropyLoss) else Objective
-    return adapter(loss, hessian, hess_floor)
+    of_classes = isinstance(loss, Loss) and loss.sample == "row"
+    return (MulticlassObjective if of_classes else Objective)(loss, hessian, hess_floor)
 
 
 def metric(loss: Loss, *, name: str = "") -> Metric:

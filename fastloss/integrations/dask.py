@@ -32,8 +32,6 @@ import numpy as np
 
 from fastloss import _call
 from fastloss._base import Loss, Partial
-from fastloss.embedding._common import EmbeddingLoss
-from fastloss.rowwise import RowLoss
 
 try:
     import dask.array as da
@@ -89,7 +87,7 @@ def value(
         If shapes differ, or sizes or numbers of blocks do not allow what is asked for. What is in
         the blocks is looked at when they are computed.
     """
-    if isinstance(loss, EmbeddingLoss):
+    if isinstance(loss, Loss) and loss.sample == "anchor":
         return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, False)[0]
     blocks = _Blocks(loss, first, second, sample_weight, n_threads)
     if loss.reduction == "none":
@@ -113,7 +111,7 @@ def value_and_grad(
         take one pass over the data, and before it one over the weights, or class numbers, of a mean
         that they decide on: ``dask.compute(value, grad)``.
     """
-    if isinstance(loss, EmbeddingLoss):
+    if isinstance(loss, Loss) and loss.sample == "anchor":
         return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, True)
     blocks = _Blocks(loss, first, second, sample_weight, n_threads)
     if loss.reduction == "none":
@@ -131,10 +129,10 @@ class _Blocks:
     """Predictions with targets and weights in the same blocks, and what is computed of them."""
 
     def __init__(self, loss: Any, y: Any, p: Any, w: Any, n_threads: int | None) -> None:
-        if not isinstance(loss, Loss):
+        if not (isinstance(loss, Loss) and loss.takes("prediction")):
             raise TypeError("loss must be a loss of elements, of rows or of all pairs, as LogLoss()"
                             f", got {loss!r}")
-        self.loss, self.n_threads, self.rows = loss, n_threads, isinstance(loss, RowLoss)
+        self.loss, self.n_threads, self.rows = loss, n_threads, loss.sample == "row"
         self.p = array("y_pred", p, "y_true", y)
         if self.rows:
             self.p = whole_rows("y_pred", self.p)
@@ -183,8 +181,7 @@ class _Blocks:
         loss: Any = self.loss
         if loss.reduction == "sum":
             return 1.0
-        some = (self.rows and self.y.ndim == 1
-                and (loss.ignore_index is not None or loss.class_weight is not None))
+        some = self.y.ndim == 1 and loss._targets_weigh
         if some or (self.w is not None and loss.reduction == "mean"):
             shape = tuple(self.p.shape[1:]) if self.rows else ()
             arguments = (self.y if some else None, self.w, loss, self.n_threads, self.p.dtype,
@@ -237,7 +234,7 @@ def _value_and_grad(y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None) -
 
 
 def _axes(loss: Loss, p: Any) -> int:
-    return 1 if isinstance(loss, RowLoss) else np.ndim(p)
+    return 1 if loss.sample == "row" else np.ndim(p)
 
 
 def _weigh(

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._base import PROBABILITIES, REALS, Loss
+from fastloss._base import Loss
 from fastloss._parameters import flag, number
 from fastloss._values import NUMBERS, array_of
-from fastloss.rowwise import CrossEntropyLoss
 
 try:
     from scipy import sparse
@@ -309,18 +308,15 @@ class _SparseBlocks:
 
 
 def _check_loss(loss: Any) -> None:
-    if not isinstance(loss, Loss):
+    if not (isinstance(loss, Loss) and loss.takes("prediction")):
         raise TypeError("loss must be a loss of elements or CrossEntropyLoss, as "
                         f"fastloss.SquaredLoss(), got {loss!r}")
     if loss.reduction == "none":
         raise ValueError("loss must have a reduction, got reduction='none'")
-    takes = loss._domains()[1]
-    if isinstance(loss, CrossEntropyLoss) and not loss.from_logits:
-        takes = PROBABILITIES
-    if takes != REALS:
-        cure = "; from_logits=True takes scores" if hasattr(loss, "from_logits") else ""
+    if not loss.takes_scores:
+        cure = f"; {loss._score_option}=True takes scores" if loss._score_option else ""
         raise ValueError(f"loss must take any real number for a prediction, as X @ w is one, but "
-                         f"{loss} takes {takes.what}{cure}")
+                         f"{loss} takes {loss._domains()[1].what}{cure}")
 
 
 def _check_matrix(x: Any) -> None:
@@ -357,14 +353,14 @@ def _targets(loss: Loss, y: Any) -> Array:
     try:
         return array_of(y, "y")
     except TypeError as error:
-        if isinstance(loss, CrossEntropyLoss):
+        if loss.sample == "row":
             raise TypeError(f"y must hold class numbers or targets: {error}") from error
         raise
 
 
 def _class_count(loss: Loss, y: Array, n: int, n_classes: Any) -> int | None:
     """Return the number of classes of a loss of rows, having checked the shape of y."""
-    if not isinstance(loss, CrossEntropyLoss):
+    if loss.sample != "row":
         if n_classes is not None:
             raise ValueError(f"n_classes is for CrossEntropyLoss, got {n_classes!r} with {loss}")
         if y.shape != (n,):
@@ -381,13 +377,14 @@ def _class_count(loss: Loss, y: Array, n: int, n_classes: Any) -> int | None:
             raise ValueError(f"n_classes must be an integer, got {n_classes!r}") from None
     elif y.ndim == 2:
         count = y.shape[1]
-    elif loss.class_weight is not None:
-        count = len(loss.class_weight)  # type: ignore[arg-type]
+    elif loss._n_classes is not None:
+        count = loss._n_classes
     else:
         if not np.isfinite(y).all():
             first = int(np.argmin(np.isfinite(y)))
             raise ValueError(f"y must hold class numbers, but row {first} has {y[first]}")
-        counted = y if loss.ignore_index is None else y[y != loss.ignore_index]
+        ignored = loss._ignored(y)
+        counted = y if ignored is None else y[~ignored]
         count = int(counted.max()) + 1 if counted.size else 0
     if count < 2 or (y.ndim == 2 and count != y.shape[1]):
         raise ValueError(f"CrossEntropyLoss needs two classes at least, and a column of y for "

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from fastloss._base import Loss
-from fastloss.embedding._common import LabelLoss, TwoSidedLoss
-from fastloss.embedding._paired import PairLoss
-from fastloss.embedding.triplets import TripletLoss
 
 try:
     import torch
@@ -23,59 +20,54 @@ except ImportError as error:
 
 __all__ = ["Criterion", "evaluate"]
 
-# Named tensors: those with derivatives, and those without.
-Named = list[tuple[str, Any]]
-Inputs = tuple[Named, Named]
-
 DTYPES = {torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8,
           torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64}
 
 
-# ---- the arguments of each kind of loss -------------------------------------------------
+# ---- the arguments ----------------------------------------------------------------------
+
+# What torch and its users call inputs.
+NAMES = {"y_pred": "input", "y_true": "target", "anchors": "anchor", "positives": "positive",
+         "negatives": "negative", "refs": "ref_emb"}
+UNUSED = "indices_tuple"        # of pytorch-metric-learning, in the third place
 
 
-def _of_elements(input: Any, target: Any, sample_weight: Any = None) -> Inputs:
-    return [("input", input)], [("target", target), ("sample_weight", sample_weight)]
+class Arguments:
+    """The arguments of a call, by torch's names and in its order."""
 
+    def __init__(self, loss: Any) -> None:
+        if not isinstance(loss, Loss):
+            raise TypeError("loss must be a loss of fastloss, as fastloss.SquaredLoss(), got "
+                            f"{loss!r}")
+        named = {NAMES.get(each.name, each.name): each for each in autograd.inputs_of(loss)}
+        self.names = list(named)
+        self.required = [name for name, each in named.items() if not each.optional]
+        self.with_gradient = [name for name, each in named.items() if each.gradient]
+        self.order = list(named)
+        if "ref_labels" in named:
+            self.order.insert(2, UNUSED)
 
-def _of_pairs(a: Any, b: Any, y: Any, sample_weight: Any = None) -> Inputs:
-    return [("a", a), ("b", b)], [("y", y), ("sample_weight", sample_weight)]
-
-
-def _of_triplets(anchor: Any, positive: Any, negative: Any, sample_weight: Any = None) -> Inputs:
-    rows = [("anchor", anchor), ("positive", positive), ("negative", negative)]
-    return rows, [("sample_weight", sample_weight)]
-
-
-def _of_batches(
-    embeddings: Any, labels: Any, indices_tuple: Any = None, ref_emb: Any = None,
-    ref_labels: Any = None, sample_weight: Any = None,
-) -> Inputs:
-    if indices_tuple is not None:
-        raise ValueError("indices_tuple must be None: the loss is of all pairs, or mines itself")
-    if (ref_emb is None) != (ref_labels is None):
-        missing = "ref_emb" if ref_emb is None else "ref_labels"
-        raise ValueError(f"ref_emb and ref_labels go together, but {missing} is missing")
-    return ([("embeddings", embeddings), ("ref_emb", ref_emb)],
-            [("labels", labels), ("ref_labels", ref_labels), ("sample_weight", sample_weight)])
-
-
-def _of_views(queries: Any, keys: Any, sample_weight: Any = None) -> Inputs:
-    return [("queries", queries), ("keys", keys)], [("sample_weight", sample_weight)]
-
-
-KINDS: dict[type, Callable[..., Inputs]] = {
-    Loss: _of_elements, PairLoss: _of_pairs, TripletLoss: _of_triplets, LabelLoss: _of_batches,
-    TwoSidedLoss: _of_views,
-}
-
-
-def _kind(loss: Any) -> Callable[..., Inputs]:
-    """Return what reads the arguments of a loss."""
-    for base, read in KINDS.items():
-        if isinstance(loss, base):
-            return read
-    raise TypeError(f"loss must be a loss of fastloss, as fastloss.SquaredLoss(), got {loss!r}")
+    def read(self, tensors: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+        """Return the tensors of a call that are not None, in the order of `names`."""
+        takes = f"a call takes {', '.join(self.order)}"
+        if len(tensors) > len(self.order):
+            raise TypeError(f"{takes}, got {len(tensors)} arguments")
+        given = dict(zip(self.order, tensors, strict=False))
+        for name, value in keywords.items():
+            if name not in self.order or name in given:
+                raise TypeError(f"{takes}, each once, got {name!r}")
+            given[name] = value
+        for name in self.required:
+            if name not in given:
+                raise TypeError(f"{takes}, but {name!r} is missing")
+        if given.get(UNUSED) is not None:
+            raise ValueError("indices_tuple must be None: the loss is of all pairs, or mines "
+                             "itself")
+        found = {name: given[name] for name in self.names if given.get(name) is not None}
+        if ("ref_emb" in found) != ("ref_labels" in found):
+            missing = "ref_labels" if "ref_emb" in found else "ref_emb"
+            raise ValueError(f"ref_emb and ref_labels go together, but {missing} is missing")
+        return found
 
 
 def _check_tensor(name: str, value: Any) -> None:
@@ -91,24 +83,21 @@ def _check_tensor(name: str, value: Any) -> None:
                         f"got {value.dtype}; pass {name}.float()")
 
 
-def _given(named: Named) -> list[torch.Tensor]:
-    """Return the tensors that are not None, checked."""
-    given = [(name, value) for name, value in named if value is not None]
-    for name, value in given:
-        _check_tensor(name, value)
-    return [value for _, value in given]
-
-
 # ---- the calls ---------------------------------------------------------------------------
 
 
 def _run(
-    loss: Any, key: str | None, inputs: Inputs, scalars: list[torch.Tensor],
-    names: tuple[str, ...],
+    loss: Any, key: str | None, arguments: Arguments, given: dict[str, Any],
+    scalars: list[torch.Tensor], names: tuple[str, ...],
 ) -> torch.Tensor:
-    rows, others = _given(inputs[0]), _given(inputs[1])
-    for name, other in inputs[1]:
-        if other is not None and (other.requires_grad or autograd.has_tangent(other)):
+    rows: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
+    for name, value in given.items():
+        _check_tensor(name, value)
+        (rows if name in arguments.with_gradient else others).append(value)
+    for name, value in given.items():
+        if name not in arguments.with_gradient and (
+                value.requires_grad or autograd.has_tangent(value)):
             raise ValueError(f"{name} requires a gradient, which the loss does not have; pass "
                              f"{name}.detach()")
     n_grads = 0
@@ -116,18 +105,17 @@ def _run(
         wanted = [row.requires_grad for row in rows]
         if any(wanted) or any(scalar.requires_grad for scalar in scalars):
             # of rows to compare with the gradient costs as much again: only if it is wanted
-            labelled = len(rows) == 2 and inputs[0][1][0] == "ref_emb"
-            n_grads = 1 if labelled and not wanted[1] else len(rows)
-    value: torch.Tensor
+            n_grads = len(rows) - ("ref_emb" in given and not wanted[-1])
+    result: torch.Tensor
     if torch.compiler.is_compiling():
         key = autograd.register(loss) if key is None else key
-        value = autograd.value_and_grad_op(
+        result = autograd.value_and_grad_op(
             key, rows, others, scalars, " ".join(names), n_grads)[0]
     elif n_grads or autograd.transformed(rows):
-        value = autograd.Eager.apply(loss, others, names, len(rows), n_grads, *rows, *scalars)[0]
+        result = autograd.Eager.apply(loss, others, names, len(rows), n_grads, *rows, *scalars)[0]
     else:
-        value = autograd.compute(loss, rows, others, scalars, names, 0)[0]
-    return value
+        result = autograd.compute(loss, rows, others, scalars, names, 0)[0]
+    return result
 
 
 def evaluate(loss: Any, *tensors: Any, **keywords: Any) -> torch.Tensor:
@@ -156,7 +144,8 @@ def evaluate(loss: Any, *tensors: Any, **keywords: Any) -> torch.Tensor:
     >>> scores.grad
     tensor([-0.0596,  0.1345])
     """
-    return _run(loss, None, _kind(loss)(*tensors, **keywords), [], ())
+    arguments = Arguments(loss)
+    return _run(loss, None, arguments, arguments.read(tensors, keywords), [], ())
 
 
 class Criterion(torch.nn.Module):
@@ -218,7 +207,7 @@ class Criterion(torch.nn.Module):
 
     def __init__(self, loss: Any, learn: Iterable[str] = ()) -> None:
         super().__init__()
-        self._read = _kind(loss)
+        self._arguments = Arguments(loss)
         self.loss = loss
         self._key = autograd.register(loss)
         self._names = (learn,) if isinstance(learn, str) else tuple(learn)
@@ -245,7 +234,8 @@ class Criterion(torch.nn.Module):
             type of the input.
         """
         scalars = [getattr(self, name) for name in self._names]
-        return _run(self.loss, self._key, self._read(*tensors, **keywords), scalars, self._names)
+        given = self._arguments.read(tensors, keywords)
+        return _run(self.loss, self._key, self._arguments, given, scalars, self._names)
 
     def extra_repr(self) -> str:
         """Return the loss, and what is learned."""
@@ -254,9 +244,7 @@ class Criterion(torch.nn.Module):
 
 def _learnable(loss: Any) -> list[str]:
     """Return the names of parameters that a loss has derivatives by."""
-    rows = np.eye(2)
-    if isinstance(loss, LabelLoss):
-        return list(loss.value_and_grad(rows, [0, 0], parameters=True)[2])
-    if isinstance(loss, TwoSidedLoss):
-        return list(loss.value_and_grad(rows, rows, parameters=True)[2])
-    return []
+    if loss.sample != "anchor":
+        return []
+    second: Any = [0, 0] if loss.takes("labels") else np.eye(2)
+    return list(loss.value_and_grad(np.eye(2), second, parameters=True)[2])

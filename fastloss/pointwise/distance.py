@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +12,8 @@ from fastloss._base import (
     LABELS,
     REDUCTION,
     SIGNS,
+    ElementLoss,
     Interval,
-    Loss,
     Reduction,
 )
 from fastloss._functions import function_of
@@ -29,7 +30,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContrastiveLoss(Loss):
+class ContrastiveLoss(ElementLoss):
     r"""Contrastive loss of labelled distances.
 
     .. math:: l(y, p) = y p^2 + (1 - y) \max(m - p, 0)^2
@@ -83,6 +84,23 @@ class ContrastiveLoss(Loss):
     pos_margin: float | None = parameter(None, either(None, number(low=0)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "distance"
+    curvature = "flat in parts"
+
+    @property
+    def bounded_below(self) -> bool:
+        """Whether the loss has a least value over all numbers."""
+        # without a margin the distance itself is a term, which has no least value
+        return self.form != "linear" or self.pos_margin is not None
+
+    @property
+    def _label_names(self) -> Mapping[float, str]:  # type: ignore[override]
+        return {self.similar_label: "similar", 1 - self.similar_label: "dissimilar"}
+
+    @property
+    def _units(self) -> tuple[str, str]:  # type: ignore[override]
+        return ("distance", "") if self.form == "linear" else ("distance²", "distance")
+
     def _domains(self) -> tuple[Interval, Interval]:
         return LABELS, DISTANCES
 
@@ -96,9 +114,6 @@ class ContrastiveLoss(Loss):
             "pos_margin": 0.0 if self.pos_margin is None else self.pos_margin,
             "pos_floor": math.nan if no_floor else 0.0,
         }
-
-    def _where_straight(self) -> str:
-        return "in parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +139,7 @@ class QualityLoss(ContrastiveLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HingeEmbeddingLoss(Loss):
+class HingeEmbeddingLoss(ElementLoss):
     r"""Hinge embedding loss of distances, of labels 1 for similar and -1 for dissimilar pairs.
 
     .. math:: l(y, p) = \begin{cases} p & y = 1 \\ \max(m - p, 0) & y = -1 \end{cases}
@@ -156,6 +171,11 @@ class HingeEmbeddingLoss(Loss):
 
     margin: float = parameter(1.0, number(low=0))
     reduction: Reduction = parameter("mean", REDUCTION)
+
+    prediction = "distance"
+    curvature = "flat in parts"
+    bounded_below = False
+    _units = ("distance", "")
 
     def _domains(self) -> tuple[Interval, Interval]:
         return SIGNS, DISTANCES

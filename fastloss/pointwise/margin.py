@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, Interval, Loss, Reduction
+from fastloss._base import LABELS, REALS, REDUCTION, SIGNS, ElementLoss, Interval, Reduction
 from fastloss._functions import function_of
 from fastloss._parameters import choice, parameter
 
@@ -27,10 +27,11 @@ def sign_parameters(labels: tuple[float, float]) -> dict[str, float]:
     return {"sign_at_0": -1.0 if zero_one else 0.0, "sign_slope": 2.0 if zero_one else 1.0}
 
 
-class _MarginLoss(Loss):
+class _MarginLoss(ElementLoss):
     """A loss whose labels may be 0 and 1 or -1 and 1."""
 
     labels: tuple[float, float]
+    prediction = "score"
 
     def _domains(self) -> tuple[Interval, Interval]:
         domain = LABELS if self.labels == (0, 1) else SIGNS
@@ -70,11 +71,10 @@ class HingeLoss(_MarginLoss):
     labels: tuple[float, float] = parameter((0, 1), choice((0, 1), (-1, 1)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    curvature = "flat in parts"
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Hinge", sign_parameters(self.labels)
-
-    def _where_straight(self) -> str:
-        return "in parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,8 @@ class SquaredHingeLoss(_MarginLoss):
 
     labels: tuple[float, float] = parameter((0, 1), choice((0, 1), (-1, 1)))
     reduction: Reduction = parameter("mean", REDUCTION)
+
+    curvature = "flat in parts"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "SquaredHinge", sign_parameters(self.labels)
@@ -148,11 +150,10 @@ class ModifiedHuberLoss(_MarginLoss):
     labels: tuple[float, float] = parameter((0, 1), choice((0, 1), (-1, 1)))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    curvature = "flat in parts"
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "ModifiedHuber", sign_parameters(self.labels)
-
-    def _where_straight(self) -> str:
-        return "in parts"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ from fastloss._base import (
     REALS,
     REDUCTION,
     TARGET_PROBABILITIES,
+    ElementLoss,
     Interval,
-    Loss,
+    Prediction,
     Reduction,
 )
 from fastloss._curvature import Bound
@@ -38,7 +39,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogLoss(Loss):
+class LogLoss(ElementLoss):
     r"""Log loss (binary cross entropy) of predicted probabilities or logits, in nats.
 
     .. math:: l(y, p) = -c y \ln q - (1 - y) \ln(1 - q),
@@ -96,13 +97,18 @@ class LogLoss(Loss):
     label_smoothing: float = parameter(0.0, number(low=0, high=1))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    _score_option = "from_logits"
+    _units = ("nats", "nats")
+
+    @property
+    def prediction(self) -> Prediction:
+        """What a prediction is."""
+        return "logit" if self.from_logits else "probability"
+
     def _domains(self) -> tuple[Interval, Interval]:
         probabilities = PROBABILITIES._replace(
             what=f"{PROBABILITIES.what} (from_logits=True takes logits)")
         return LABELS, REALS if self.from_logits else probabilities
-
-    def _for_scores(self) -> str:
-        return "use from_logits=True"
 
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         parameters = {
@@ -125,7 +131,7 @@ class LogLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FocalLoss(Loss):
+class FocalLoss(ElementLoss):
     r"""Focal loss of logits: a log loss that gives less weight to what is predicted well.
 
     .. math:: l(y, z) = -\alpha_t (1 - p_t)^\gamma \ln p_t, \quad
@@ -164,6 +170,14 @@ class FocalLoss(Loss):
     alpha: float = parameter(0.25, number(low=0, high=1))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "logit"
+    convex = False
+
+    @property
+    def _newton_bound(self) -> Bound:  # type: ignore[override]
+        # h <= (1 + gamma) |s g| p_t, because ln p_t <= p_t - 1; equal for gamma = 0
+        return Bound("slope times share", 1 + self.gamma)
+
     def _domains(self) -> tuple[Interval, Interval]:
         return LABELS, REALS
 
@@ -171,13 +185,9 @@ class FocalLoss(Loss):
         name = "FocalSquared" if self.gamma == 2 else "Focal"
         return name, {"gamma": self.gamma, "alpha": self.alpha}
 
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        # h <= (1 + gamma) |s g| p_t, because ln p_t <= p_t - 1; equal for gamma = 0
-        return Bound("slope times share", 1 + self.gamma)
-
 
 @dataclass(frozen=True, kw_only=True)
-class KLDivergenceLoss(Loss):
+class KLDivergenceLoss(ElementLoss):
     r"""Kullback-Leibler divergence of target from predicted probabilities, per element, in nats.
 
     .. math:: l(t, p) = t (\ln t - \ln p), \quad 0 \ln 0 = 0
@@ -206,6 +216,9 @@ class KLDivergenceLoss(Loss):
     """
 
     reduction: Reduction = parameter("mean", REDUCTION)
+
+    prediction = "probability"
+    _units = ("nats", "nats")
 
     def _domains(self) -> tuple[Interval, Interval]:
         return TARGET_PROBABILITIES, PROBABILITIES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloss._base import REDUCTION, Loss, Reduction
-from fastloss._curvature import Bound, weighted_quantile
+from fastloss._base import REDUCTION, ElementLoss, Reduction
+from fastloss._curvature import Bound
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
 
@@ -28,7 +28,7 @@ KINK = Bound("half jump over residual", 0.5)      # slopes are -alpha and 1 - al
 
 
 @dataclass(frozen=True, kw_only=True)
-class PinballLoss(Loss):
+class PinballLoss(ElementLoss):
     r"""Pinball (quantile) loss, whose best constant prediction is a quantile.
 
     .. math:: l(y, p) = \alpha \max(y - p, 0) + (1 - \alpha) \max(p - y, 0)
@@ -57,21 +57,21 @@ class PinballLoss(Loss):
     quantile: float = parameter(0.5, number(low=0, high=1, open_low=True, open_high=True))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    curvature = "flat"
+    _newton_bound = KINK
+
+    @property
+    def _best_quantile(self) -> float:  # type: ignore[override]
+        return self.quantile
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Pinball", {"below": self.quantile, "above": 1 - self.quantile}
 
-    def _where_straight(self) -> str:
-        return "everywhere"
-
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return KINK
-
-    def _best_constant(self, y: Array, w: Any) -> float:
-        return weighted_quantile(y, self.quantile, w)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ExpectileLoss(Loss):
+class ExpectileLoss(ElementLoss):
     r"""Expectile loss: the squared loss with another weight above y than below.
 
     .. math:: l(y, p) = |\tau - [y < p]| \, (y - p)^2
@@ -102,12 +102,15 @@ class ExpectileLoss(Loss):
     level: float = parameter(0.5, number(low=0, high=1, open_low=True, open_high=True))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Expectile", {"below": self.level, "above": 1 - self.level}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpsilonInsensitiveLoss(Loss):
+class EpsilonInsensitiveLoss(ElementLoss):
     r"""Epsilon-insensitive loss of support vector regression: small residuals cost nothing.
 
     .. math:: l(y, p) = \max(|p - y| - \epsilon, 0)
@@ -142,15 +145,17 @@ class EpsilonInsensitiveLoss(Loss):
     squared: bool = parameter(False, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    curvature = "flat in parts"
+
+    @property
+    def _newton_bound(self) -> Bound | None:  # type: ignore[override]
+        return None if self.squared else Bound("half jump over residual", least=self.epsilon)
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         name = "SquaredEpsilonInsensitive" if self.squared else "EpsilonInsensitive"
         return name, {"epsilon": self.epsilon}
-
-    def _where_straight(self) -> str:
-        return "in parts"
-
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound | None:
-        return None if self.squared else Bound("half jump over residual", least=self.epsilon)
 
 
 if TYPE_CHECKING:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._base import AMOUNTS, COUNTS, REALS, REDUCTION, Interval, Loss, Reduction
+from fastloss._base import (
+    AMOUNTS,
+    COUNTS,
+    REALS,
+    REDUCTION,
+    ElementLoss,
+    Interval,
+    Prediction,
+    Reduction,
+)
 from fastloss._curvature import Bound
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
@@ -31,14 +40,19 @@ __all__ = [
 TOWARD_LOGARITHM = Bound("slope over distance to logarithm", least=1e-3)
 
 
-class _RateLoss(Loss):
+class _RateLoss(ElementLoss):
     """A loss of the logarithm of a mean, which costs least at the logarithm of the target."""
 
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return TOWARD_LOGARITHM
+    _newton_bound = TOWARD_LOGARITHM
+
+    @property
+    def prediction(self) -> Prediction:
+        """What a prediction is."""
+        return "log-rate"
 
     def _best_constant(self, y: Array, w: Any) -> float:
-        return math.log(max(np.average(y, weights=w), 1e-15))
+        mean = max(float(np.average(y, weights=w)), 1e-15)
+        return mean if self.prediction == "rate" else math.log(mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,13 @@ class PoissonLoss(_RateLoss):
 
     log_input: bool = parameter(True, flag)
     reduction: Reduction = parameter("mean", REDUCTION)
+
+    _score_option = "log_input"
+
+    @property
+    def prediction(self) -> Prediction:
+        """What a prediction is."""
+        return "log-rate" if self.log_input else "rate"
 
     def _domains(self) -> tuple[Interval, Interval]:
         return COUNTS, REALS if self.log_input else COUNTS

@@ -13,8 +13,8 @@ from fastloss._base import (
     COUNTS,
     REALS,
     REDUCTION,
+    ElementLoss,
     Interval,
-    Loss,
     Reduction,
 )
 from fastloss._curvature import Bound, weighted_quantile
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class TweedieDevianceLoss(Loss):
+class TweedieDevianceLoss(ElementLoss):
     r"""Tweedie deviance of predicted means, 0 for a perfect prediction.
 
     .. math:: l(y, p) = 2 \left(\frac{\max(y, 0)^{2 - k}}{(1 - k)(2 - k)}
@@ -75,6 +75,9 @@ class TweedieDevianceLoss(Loss):
     power: float = parameter(0.0, outside(0, 1))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "rate"
+    convex = False
+
     def _domains(self) -> tuple[Interval, Interval]:
         targets = REALS if self.power <= 0 else COUNTS if self.power < 2 else AMOUNTS
         return targets, REALS if self.power == 0 else AMOUNTS
@@ -104,7 +107,7 @@ class TweedieDevianceLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredLogLoss(Loss):
+class SquaredLogLoss(ElementLoss):
     r"""Squared logarithmic loss: of relative errors, for targets over several orders of magnitude.
 
     .. math:: l(y, p) = (\ln(1 + p) - \ln(1 + y))^2
@@ -133,6 +136,9 @@ class SquaredLogLoss(Loss):
 
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    convex = False
+
     def _domains(self) -> tuple[Interval, Interval]:
         return ABOVE_MINUS_ONE, ABOVE_MINUS_ONE
 
@@ -145,7 +151,7 @@ class SquaredLogLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbsolutePercentageLoss(Loss):
+class AbsolutePercentageLoss(ElementLoss):
     r"""Absolute error relative to the target, as a fraction: 0.1 is ten percent.
 
     .. math:: l(y, p) = |p - y| / \max(|y|, \epsilon)
@@ -176,15 +182,16 @@ class AbsolutePercentageLoss(Loss):
     eps: float = parameter(2.220446049250313e-16, number(low=0, open_low=True))
     reduction: Reduction = parameter("mean", REDUCTION)
 
-    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
-        return "AbsolutePercentage", {"eps": self.eps}
+    prediction = "number"
+    curvature = "flat"
 
-    def _where_straight(self) -> str:
-        return "everywhere"
-
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
+    @property
+    def _newton_bound(self) -> Bound:  # type: ignore[override]
         # the absolute loss of p / unit: what is near to a target depends on its size
         return Bound("half jump over residual", unit=self.eps)
+
+    def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
+        return "AbsolutePercentage", {"eps": self.eps}
 
     def _best_constant(self, y: Array, w: Any) -> float:
         share = (1.0 if w is None else w) / np.maximum(np.abs(y), self.eps)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._base import REDUCTION, Loss, Reduction
-from fastloss._curvature import Bound, weighted_quantile
+from fastloss._base import REDUCTION, ElementLoss, Reduction
+from fastloss._curvature import Bound
 from fastloss._functions import function_of
 from fastloss._parameters import number, parameter
 
@@ -35,7 +35,7 @@ KINK, SMOOTH = Bound("half jump over residual"), Bound("slope over residual")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbsoluteLoss(Loss):
+class AbsoluteLoss(ElementLoss):
     """Absolute loss: |y - p|, in the units of the data.
 
     Parameters
@@ -59,21 +59,19 @@ class AbsoluteLoss(Loss):
 
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    curvature = "flat"
+    _newton_bound = KINK
+    _best_quantile = 0.5
+    _units = ("unit of y", "")
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Absolute", {"unused": 0.0}
 
-    def _where_straight(self) -> str:
-        return "everywhere"
-
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return KINK
-
-    def _best_constant(self, y: Array, w: Any) -> float:
-        return weighted_quantile(y, 0.5, w)
-
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredLoss(Loss):
+class SquaredLoss(ElementLoss):
     """Squared loss: (p - y)², without a factor 1/2, in the squared units of the data.
 
     Parameters
@@ -97,6 +95,10 @@ class SquaredLoss(Loss):
 
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    _units = ("unit of y, squared", "unit of y")
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Squared", {"unused": 0.0}
 
@@ -105,7 +107,7 @@ class SquaredLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuberLoss(Loss):
+class HuberLoss(ElementLoss):
     r"""Huber loss: half the squared residual, linear beyond delta.
 
     .. math:: l(y, p) = \begin{cases} e^2 / 2 & |e| \le \delta \\
@@ -137,15 +139,16 @@ class HuberLoss(Loss):
     delta: float = parameter(1.0, number(low=0, open_low=True))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    curvature = "flat in parts"
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "Huber", {"delta": self.delta}
 
-    def _where_straight(self) -> str:
-        return "in parts"
-
 
 @dataclass(frozen=True, kw_only=True)
-class PseudoHuberLoss(Loss):
+class PseudoHuberLoss(ElementLoss):
     r"""Pseudo-Huber loss: a smooth passage from half the squared residual to the absolute one.
 
     .. math:: l(y, p) = \delta^2 \left(\sqrt{1 + (e / \delta)^2} - 1\right), \quad e = p - y
@@ -179,15 +182,16 @@ class PseudoHuberLoss(Loss):
     delta: float = parameter(1.0, number(low=0, open_low=True))
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    _newton_bound = SMOOTH
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "PseudoHuber", {"delta": self.delta}
 
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return SMOOTH
-
 
 @dataclass(frozen=True, kw_only=True)
-class LogCoshLoss(Loss):
+class LogCoshLoss(ElementLoss):
     r"""Log-cosh loss: ln cosh of the residual, half its square when small, |e| - ln 2 when large.
 
     .. math:: l(y, p) = \ln \cosh e = |e| + \ln(1 + e^{-2|e|}) - \ln 2, \quad e = p - y
@@ -218,11 +222,12 @@ class LogCoshLoss(Loss):
 
     reduction: Reduction = parameter("mean", REDUCTION)
 
+    prediction = "number"
+    of_residual = True
+    _newton_bound = SMOOTH
+
     def _kernel_parameters(self) -> tuple[str, dict[str, float]]:
         return "LogCosh", {"unused": 0.0}
-
-    def _curvature(self, y: Array, p: Array, w: Any) -> Bound:
-        return SMOOTH
 
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastloss import _call
-from fastloss._base import Loss, Partial
+from fastloss._base import Partial, PredictionLoss
 
 # float64, and within the formulas the widest type there is
 Array = NDArray[Any]
 
 
-class Reference(Loss):
+class Reference(PredictionLoss):
     """The method set, in NumPy: element losses and derivatives, weights, reduction.
 
     Results are float64, whatever the input, and computed in the widest type that NumPy has, so that

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastloss.embedding._common import EmbeddingLoss, LabelLoss, TwoSidedLoss
+from fastloss.embedding._common import BatchLoss, BatchPartial, LabelLoss, TwoSidedLoss
 from fastloss.embedding._inputs import read_labels, read_weights, rows_of, side_by_side
-from fastloss.embedding._partial import BatchPartial
 from fastloss.reference._base import Array
 
 # Distances are computed in the widest type there is; what differs by its roundings is equal.
@@ -146,7 +145,7 @@ def _gradient(slope: Array, side: _Side, theirs: _Side, distance: bool) -> Array
     return np.where(side.norm == 0, 0.0, (g - along * side.rows) / side.norm * side.power)
 
 
-class PairsReference(EmbeddingLoss):
+class PairsReference(BatchLoss):
     """The methods, by matrices of all pairs in float64; `n_threads` is taken and not used."""
 
     def _sums(self, pairs: Pairs) -> Sums:
@@ -168,15 +167,16 @@ class PairsReference(EmbeddingLoss):
         """Return sums, gradients by both sides (or one), and derivatives by parameters."""
         symmetric = z is None
         with np.errstate(all="ignore"):
-            a, b = (_side(rows.astype(np.float64), self._scaled())
+            a, b = (_side(rows.astype(np.float64), self.unit_rows)
                     for rows in (x, x if symmetric else z))
-            if not self._distance:
+            distance = self.measure != "product"
+            if not distance:
                 v = a.rows @ b.rows.T
-            elif self._scaled():
+            elif self.unit_rows:
                 v = _square_turns(a.source, b.source)
             else:
                 v = _square_distances(a.rows, b.rows)
-            if getattr(self, "distance", None) == "cosine":
+            if self.measure == "cosine":
                 # the cosine to a row without a direction is 0, and half of v is 1 - it
                 v += np.add.outer(*(1.0 - np.any(side.rows, axis=1) for side in (a, b)))
             same = codes[:, None] == (codes if symmetric else ref_codes)
@@ -187,8 +187,8 @@ class PairsReference(EmbeddingLoss):
             pairs = Pairs(v, same, other, weights, symmetric)
             sums = self._sums(pairs)
             scale = self._divide(sums)
-            grads = [_gradient(sums.slope, a, b, self._distance),
-                     _gradient(sums.slope.T, b, a, self._distance)]
+            grads = [_gradient(sums.slope, a, b, distance),
+                     _gradient(sums.slope.T, b, a, distance)]
             if symmetric:
                 grads = [grads[0] + grads[1]]
             learned = self._by_parameters(pairs, sums.slope) if parameters else {}
@@ -254,11 +254,11 @@ class TwoSidedReference(PairsReference, TwoSidedLoss):
     def _sided(
         self, first: Any, second: Any, sample_weight: Any, parameters: bool = False
     ) -> tuple[Any, ...]:
-        x, z = side_by_side(self._names[0], rows_of(self._names[0], first),
-                            self._names[1], rows_of(self._names[1], second))
+        mine, theirs = self._called("rows")
+        x, z = side_by_side(mine, rows_of(mine, first), theirs, rows_of(theirs, second))
         if x.shape != z.shape:
-            raise ValueError(f"{self._names[0]} and {self._names[1]} must have the same shape")
-        w = read_weights(sample_weight, self._names[0], len(x))
+            raise ValueError(f"{mine} and {theirs} must have the same shape")
+        w = read_weights(sample_weight, mine, len(x))
         return self._of_both(x, z, w, parameters)
 
     def _of_both(self, x: Any, z: Any, w: Any, parameters: bool) -> tuple[Any, ...]:

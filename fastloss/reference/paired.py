@@ -10,7 +10,7 @@ import numpy as np
 from fastloss import embedding
 from fastloss._base import Partial
 from fastloss._pairwise import read_column, read_rows
-from fastloss.embedding._paired import RowsLoss
+from fastloss.embedding._paired import PairedLoss
 from fastloss.reference._base import Array, function_of_rows, term
 from fastloss.reference._pairs import PARALLEL, WIDE, lifted, settled
 
@@ -59,7 +59,7 @@ def distances(kind: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
     return d, unit, -unit
 
 
-class PairReference(RowsLoss):
+class PairReference(PairedLoss):
     """The method set, in NumPy. `n_threads` and `out` are taken and not used."""
 
     def _make_kernel(self) -> Any:
@@ -72,7 +72,7 @@ class PairReference(RowsLoss):
     def _weighted(
         self, rows: tuple[Any, ...], y: Any, sample_weight: Any
     ) -> tuple[Array, Array, list[Array]]:
-        arrays = read_rows(self._names, rows)
+        arrays = read_rows(self._called("rows"), rows)
         single = all(x.dtype.kind == "f" and x.dtype.itemsize <= 4 for x in arrays)
         dtype = np.float32 if single else np.float64
         # labels and weights are rounded to the computation's dtype, as the kernels do
@@ -103,10 +103,10 @@ class PairReference(RowsLoss):
 
     def partial(self, *arguments: Any, n_threads: int | None = None) -> Partial:
         w, f, _ = self._weighted(*self._split(*arguments))
-        return Partial(self, float(f.sum()), float(w.sum()), w.size)  # type: ignore[arg-type]
+        return Partial(self, float(f.sum()), float(w.sum()), w.size)
 
     def _split(self, *arguments: Any) -> tuple[tuple[Any, ...], Any, Any]:
-        if len(self._names) == 3:
+        if not self.takes("labels"):
             return arguments[:3], None, arguments[3] if len(arguments) > 3 else None
         return arguments[:2], arguments[2], arguments[3] if len(arguments) > 3 else None
 

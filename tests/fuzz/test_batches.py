@@ -73,7 +73,7 @@ def in_blocks(loss, arguments, rng):
                       sample_weight=None if w is None else w[i:j])
                 for i, j in pairwise(cuts)]
 
-    one = loss._one_batch
+    one = loss.sides != "queries and keys"
     if not two_sided(type(loss).__name__):
         mine = blocks(lambda i, j: x[i:j], second)
     elif one:
@@ -115,9 +115,9 @@ def check_case(rng):
         row = (type(loss).__name__, loss._parameters())
         loss, oracle = both(row)
     name = row[0]
-    if not loss._distance and not loss.normalize:
+    if loss.measure == "product" and not loss.normalize:
         x = x / max(1, np.max(np.abs(x), initial=1)) * 2      # whose exponents a float32 has
-    scaled = loss._scaled()
+    scaled = loss.unit_rows
     if scaled:
         # angles of multiples of a rounded tenth are closer to ties than the oracle tells apart
         x = np.round(10 * x) if kind == "tenths" else x
@@ -145,7 +145,7 @@ def check_case(rng):
     layout = MATRICES[rng.integers(len(MATRICES))]
     assert_same_bits(loss.value_and_grad(layout(x), *arguments[1:], **options,
                                          n_threads=int(rng.integers(1, 5)))[:2], (value, grad))
-    if loss._blockwise and not options and n:
+    if loss.blockwise and not options and n:
         parts = in_blocks(loss, arguments, rng)
         allowed = max(abs(expected.value) * (1e-6 if dtype == np.float32 else 1e-13),
                       16 * float(np.finfo(dtype).eps) * expected.value_size)

@@ -113,9 +113,9 @@ def expected(loss, y, p, w, hessian):
         one = np.ones(y.shape) if w is None else w
         if hessian == "auto":
             hess = np.maximum(hess, bound(loss, y, p, w, grad))
-        elif loss._where_straight() == "everywhere":
+        elif loss.curvature == "flat":
             hess = one
-        if loss._where_straight() != "nowhere":
+        if loss.curvature != "curved":
             hess = np.where((hess == 0) & (grad != 0), one, hess)
         if isinstance(loss, (fl.PoissonLoss, fl.GammaLoss, fl.TweedieLoss)):
             k = {fl.PoissonLoss: 1.0, fl.GammaLoss: 2.0}.get(type(loss)) or loss.power
