@@ -1,7 +1,7 @@
-/* Prints a digest of what _simd.h gives for half a million inputs of each function, so that
+/* Prints a digest of what elementary.h gives for half a million inputs of each function, so that
  * compilers and processors can be compared. */
 #include <stdio.h>
-#include "_simd.h"
+#include "simd/elementary.h"
 
 #define N 8192
 

@@ -140,11 +140,11 @@ def not_vectorised(path: Path, vectorised: set[str], passes: set[str]) -> list[s
 
 
 def not_vectorised_functions(report: str, path: Path) -> list[str]:
-    """Return the functions of _simd.h that a module has no full vectors of, in either type."""
-    header = SOURCES / "_simd_table.h"
+    """Return the functions of elementary.h that a module has no full vectors of, in either type."""
+    header = SOURCES / "elementary_table.h"
     said = report.partition(f" -c {path} ")[2].partition(" -c build/")[0]
     failures = []
-    for number, line in enumerate((ROOT / "fastloss/_simd_table.h").read_text().splitlines(), 1):
+    for number, line in enumerate((ROOT / "fastloss/_core/simd/elementary_table.h").read_text().splitlines(), 1):
         full = f"{header}:{number}:1: optimized: loop vectorized using {WIDTHS[path.stem]} byte"
         if line.startswith("FL_APPLY") and said.count(full) < 2:
             failures.append(f"{path.stem}: {line} is not vectorised")

@@ -75,9 +75,9 @@ def of_files(folder: Path, rows: int) -> Iterator[tuple[str, Calls]]:
     import pyarrow.csv
     import pyarrow.parquet
 
-    from fastloss._columns import Columns
-    from fastloss._datafile import DataFile
-    from fastloss.eval_file import run
+    from fastloss.commands.columns import Columns
+    from fastloss.commands.datafile import DataFile
+    from fastloss.commands.evaluate import run
 
     rng = np.random.default_rng(0)
     table = pa.table({

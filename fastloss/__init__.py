@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastloss._version import __version__ as __version__
 
-if _PathFinder.find_spec("fastloss._call", list(__path__)) is None:
+if _PathFinder.find_spec("fastloss._core.elements", list(__path__)) is None:
     # Python was started in a checkout whose modules are not compiled, and found this folder
     # before the installed package. The installed one is meant; it takes over the name.
     _root = _Path(__file__).resolve().parents[1]
@@ -26,8 +26,8 @@ from fastloss import embedding, pointwise, rowwise
 from fastloss._base import Loss as Loss
 from fastloss._base import Partial as Partial
 from fastloss._config import show_config as show_config
-from fastloss._threads import get_num_threads as get_num_threads
-from fastloss._threads import set_num_threads as set_num_threads
+from fastloss._core.threads import get_num_threads as get_num_threads
+from fastloss._core.threads import set_num_threads as set_num_threads
 from fastloss.embedding import *
 from fastloss.pointwise import *
 from fastloss.rowwise import *

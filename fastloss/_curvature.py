@@ -13,7 +13,7 @@ curvature: the step then goes anywhere. Two bounds keep it near:
   distances are at least a tenth of a typical one. Where most targets are met exactly, as the zeros
   of claims by their median, that is close to 0 too: their leaves do stay.
 
-A loss says which bound it has, in `Loss._newton_bound`; `fastloss._booster` computes it.
+A loss says which bound it has, in `Loss._newton_bound`; `fastloss._core.boosting` computes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastloss._booster import reach
+from fastloss._core.boosting import reach
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -28,21 +28,21 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastloss._fpmode cimport (Mode, WideMode, enter_default_mode, enter_wide_mode,
+from fastloss._core.fpmode cimport (Mode, WideMode, enter_default_mode, enter_wide_mode,
                                is_default_mode, leave_default_mode, leave_wide_mode)
-from fastloss._job cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
+from fastloss._core.jobs cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
                             Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
                             GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
-from fastloss._job cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
+from fastloss._core.jobs cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
                             LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
-from fastloss._losses cimport Loss, Overflowing, mend_values, sample
-from fastloss._math cimport (any_special, exp_negative, fl_special, fl_specialf, is_finite,
+from fastloss._core.formulas.pointwise cimport Loss, Overflowing, mend_values, sample
+from fastloss._core.formulas.math cimport (any_special, exp_negative, fl_special, fl_specialf, is_finite,
                              log1p_unit, log_, magnitude, real, sqrt_)
-from fastloss._pairs cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
+from fastloss._core.formulas.batch cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
                               pair_exponent, squares_fit)
-from fastloss._probability cimport (FocalLoss, Log, LossOfFactor, has_factor, log_factor,
+from fastloss._core.formulas.probability cimport (FocalLoss, Log, LossOfFactor, has_factor, log_factor,
                                     log_sign)
-from fastloss._staging cimport fetch, flush
+from fastloss._core.loops.layout cimport fetch, flush
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
 cdef enum ValueTag:
@@ -599,13 +599,13 @@ def bind(Loss parameters):
 
 RUN = PyCapsule_New(<void *>run, "fastloss.run", NULL)
 
-include "_rowwise.pxi"
-include "_rowgroups.pxi"
-include "_rowtasks.pxi"
-include "_rowsurvey.pxi"
-include "_exact.pxi"
-include "_batch.pxi"
-include "_triplets.pxi"
-include "_pairsums.pxi"
-include "_pairwise.pxi"
-include "_mathematics.pxi"
+include "_core/loops/rows_passes.pxi"
+include "_core/loops/rows_groups.pxi"
+include "_core/loops/rows_tasks.pxi"
+include "_core/loops/rows_labels.pxi"
+include "_core/loops/batch_exact.pxi"
+include "_core/loops/batch_steps.pxi"
+include "_core/loops/batch_triplets.pxi"
+include "_core/loops/paired_distances.pxi"
+include "_core/loops/paired.pxi"
+include "_core/loops/elementary.pxi"

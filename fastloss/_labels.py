@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss._batch import small_labels
+from fastloss._core.batch import small_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,12 +4,12 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
 
-from fastloss._call cimport Kernel
-from fastloss._job cimport (BLOCK, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
+from fastloss._core.elements cimport Kernel
+from fastloss._core.jobs cimport (BLOCK, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
                             Job, Operand, Runner, Sums)
-from fastloss._losses cimport mend_values
+from fastloss._core.formulas.pointwise cimport mend_values
 
-from fastloss._level import kernels
+from fastloss._core.simd_level import kernels
 
 cdef Runner run = <Runner>PyCapsule_GetPointer(kernels.RUN, "fastloss.run")
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastloss._columns import ROWS_ARE
+from fastloss.commands.columns import ROWS_ARE
 from fastloss._config import show_config
-from fastloss._threads import set_num_threads
+from fastloss._core.threads import set_num_threads
 from fastloss._version import __version__
 
 EXTRAS = ("scipy", "sklearn", "matplotlib", "rich")
@@ -245,9 +245,9 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     """Compute losses of the predictions in a file."""
     try:
         from fastloss import _named, _output, eval_file
-        from fastloss._columns import Columns
-        from fastloss._datafile import DataFile
-        from fastloss._formats import DataError
+        from fastloss.commands.columns import Columns
+        from fastloss.commands.datafile import DataFile
+        from fastloss.commands.formats import DataError
         from fastloss.stream import DomainError
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EVAL_EXTRAS:

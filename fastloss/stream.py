@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss._base import Loss, Outside, Partial
-from fastloss._columns import Columns, Place, groups_of, naming, numbers_of
+from fastloss.commands.columns import Columns, Place, groups_of, naming, numbers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def _places(batches: Any, columns: Columns) -> Iterator[tuple[Any, Place]]:
     """Yield tables of columns, and what says where in all of them a row is."""
     if isinstance(batches, (str, os.PathLike)):
         try:
-            from fastloss._datafile import DataFile
+            from fastloss.commands.datafile import DataFile
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "pyarrow":
                 raise

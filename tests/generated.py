@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from fastloss import _limits
-from fastloss._level import kernels
+from fastloss._core.simd_level import kernels
 from fastloss.custom import _code
 
 VERSIONS = {"version": "", "numba": ""}

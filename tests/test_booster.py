@@ -10,7 +10,7 @@ from cases import DTYPES, seeded
 
 import fastloss as fl
 from fastloss import _base, _level
-from fastloss._booster import KINDS, bend, inside, reach, settle
+from fastloss._core.boosting import KINDS, bend, inside, reach, settle
 from fastloss._curvature import Bound
 
 DOMAINS = {name: value for name, value in vars(_base).items() if isinstance(value, _base.Interval)}
@@ -197,7 +197,7 @@ def test_a_bound_has_the_same_bits_for_every_number_of_threads(bound):
 
 PRINT_BITS = """
 import hashlib, numpy as np
-from fastloss._booster import bend
+from fastloss._core.boosting import bend
 from fastloss._curvature import Bound
 rng = np.random.default_rng(0)
 y, p = rng.gamma(1.0, 2.0, 9001), rng.normal(0, 2, 9001)

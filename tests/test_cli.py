@@ -348,8 +348,8 @@ def test_missing_extra_is_one_line(command, package, tmp_path):
 
 
 def test_another_missing_module_is_not_hidden(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastloss._report", None)
-    monkeypatch.delattr("fastloss._report", raising=False)
+    monkeypatch.setitem(sys.modules, "fastloss.commands.compare_report", None)
+    monkeypatch.delattr("fastloss.commands.compare_report", raising=False)
     with pytest.raises(ImportError, match="_report"):
         cli.main(["compare"])
 

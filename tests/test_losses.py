@@ -198,7 +198,7 @@ def test_loss_is_documented(name):
 @every_pointwise
 def test_loss_has_a_kernel(name):
     missing = kernels_of(CASES[name]) - set(KERNELS)
-    assert not missing, f"_losses.pxd lacks {missing}"
+    assert not missing, f"pointwise.pxd lacks {missing}"
 
 
 def test_every_kernel_is_tested():

@@ -1,4 +1,4 @@
-"""Every function of _simd.h, with the instructions of every SIMD level of this machine."""
+"""Every function of elementary.h, with the instructions of every SIMD level of this machine."""
 
 import importlib
 import re
@@ -302,7 +302,7 @@ def test_unsuitable_arrays_are_refused(arguments, error, message):
 
 
 def test_the_header_states_the_bounds():
-    header = Path(__file__).resolve().parents[1] / "fastloss" / "_simd.h"
+    header = Path(__file__).resolve().parents[1] / "fastloss" / "elementary.h"
     if not header.exists():
         pytest.skip("tests run without the checkout's sources")
     stated = re.findall(r"^ \* {5}\S.* ([\d.]+) +([\d.]+)$", header.read_text(), re.MULTILINE)

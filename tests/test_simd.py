@@ -1,4 +1,4 @@
-"""The mathematics of _simd.h, and the same bits at every SIMD level."""
+"""The mathematics of elementary.h, and the same bits at every SIMD level."""
 
 import os
 import re
@@ -86,7 +86,7 @@ def test_logarithms_of_ten_million_float64_against_long_double():
 
 def test_coefficients_are_those_of_the_derivation(capsys):
     script = ROOT / "tools" / "derive_polynomials.py"
-    header = ROOT / "fastloss" / "_simd.h"
+    header = ROOT / "fastloss" / "elementary.h"
     if not (script.exists() and header.exists()):
         pytest.skip("tests run without the checkout's sources")
     runpy.run_path(str(script), run_name="__main__")

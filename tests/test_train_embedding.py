@@ -21,7 +21,7 @@ from fastloss.embedding import (
     NTXentLoss,
     SupConLoss,
 )
-from fastloss.train_embedding import recall_at_1, train
+from fastloss.commands.train_embedding import recall_at_1, train
 
 LOSSES = ["BatchContrastiveLoss", "BatchTripletLoss", "NTXentLoss", "SupConLoss"]
 SIZE = (1575, 1200)

@@ -1,4 +1,4 @@
-"""Polynomial coefficients of the functions in fastloss/_simd.h.
+"""Polynomial coefficients of the functions in fastloss/_core/simd/elementary.h.
 
 Minimax fits in the weight that makes the error of the result relative, by Lawson's
 algorithm: least squares in 60 digits, weights multiplied by the error until it is level. Prints

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import fastloss as fl
-from fastloss._report import AFTER, BEFORE
+from fastloss.commands.compare_report import AFTER, BEFORE
 from fastloss.plot import MARGIN, STYLES, add_legend
 
 ROOT = Path(__file__).resolve().parents[1]

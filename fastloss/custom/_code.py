@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from fastloss._limits import OPERATIONS
+from fastloss._core.limits import OPERATIONS
 from fastloss.custom._formula import Formula, Step
 from fastloss.custom._graph import TRUTHS
 
@@ -44,7 +44,7 @@ from numba import carray
 float32, float64 = np.float32, np.float64
 '''
 STEPS = '''
-# the formula, for derivatives that are limits: fastloss._limits
+# the formula, for derivatives that are limits: fastloss._core.limits
 codes = np.array({codes}, np.int32)
 numbers = np.array([{numbers}], np.float64)
 none, first, second = np.uint8(0), np.uint8(1), np.uint8(2)
@@ -159,7 +159,7 @@ def _watched(
 
 
 def _program(formula: Formula, values: Sequence[float]) -> str:
-    """Return the steps of the loss itself as arrays: what `fastloss._limits` reads."""
+    """Return the steps of the loss itself as arrays: what `fastloss._core.limits` reads."""
     steps = formula.steps
     codes: list[int] = []
     numbers: list[float] = []

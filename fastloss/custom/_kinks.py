@@ -3,7 +3,7 @@
 The derivative of |x| is taken to be 0 at 0, a choice to have the derivatives of the branch taken,
 and the derivative of a root is 0 / 0 there. What is made of such operations may be smooth all the
 same, as (|x| / 3)². Here are the conditions for such points; the derivatives there are left to
-`fastloss._limits`, which looks at both sides.
+`fastloss._core.limits`, which looks at both sides.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ import numba.core.cgutils
 from numba.extending import intrinsic
 
 from fastloss import _limits
-from fastloss._level import kernels
+from fastloss._core.simd_level import kernels
 from fastloss.custom._code import TYPES, VECTORS
 
-BLOCK = 1024  # elements that the kernels hand over at a time, at most: that of _job.pxd
+BLOCK = 1024  # elements that the kernels hand over at a time, at most: that of jobs.pxd
 
 types: Any = numba.types
 cgutils: Any = numba.core.cgutils

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from fastloss.embedding import blocks as blocks
 from fastloss.embedding import distances, paired, similarities, triplets, twosided
-from fastloss.embedding._common import BatchPartial as BatchPartial
-from fastloss.embedding.distances import *
+from fastloss.embedding._batch import BatchPartial as BatchPartial
+from fastloss.embedding.batch_distance import *
 from fastloss.embedding.paired import *
-from fastloss.embedding.similarities import *
+from fastloss.embedding.batch_similarity import *
 from fastloss.embedding.triplets import *
-from fastloss.embedding.twosided import *
+from fastloss.embedding.two_views import *
 
 if not TYPE_CHECKING:
     # mypy takes a star import for a re-export unless it sees an `__all__`, of which it understands

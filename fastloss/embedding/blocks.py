@@ -53,14 +53,14 @@ import numpy as np
 
 from fastloss import _batch
 from fastloss._labels import number_labels
-from fastloss.embedding._common import BatchLoss, BatchPartial
+from fastloss.embedding._batch import BatchLoss, BatchPartial
 from fastloss.embedding._inputs import (
     read_labels,
     read_weights,
     rows_of,
     side_by_side,
 )
-from fastloss.embedding._sums import QUIET, Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
+from fastloss.embedding._anchors import QUIET, Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

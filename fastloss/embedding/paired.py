@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from fastloss._base import LABELS, REALS, SIGNS, Interval
 from fastloss._functions import function_of
 from fastloss._parameters import choice, either, number, parameter
-from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairLoss, Reduction
+from fastloss.embedding._paired_base import DISTANCE, REDUCTION, Distance, PairLoss, Reduction
 from fastloss.pointwise import ContrastiveLoss
 
 __all__ = [

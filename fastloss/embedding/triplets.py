@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastloss._base import SAMPLE_WEIGHT, Input, Partial
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
-from fastloss.embedding._paired import DISTANCE, REDUCTION, Distance, PairedLoss, Reduction
+from fastloss.embedding._paired_base import DISTANCE, REDUCTION, Distance, PairedLoss, Reduction
 from fastloss.pointwise import ContrastiveLoss, LogLoss
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from fastloss._base import WEIGHTS, Interval, Loss, check_values
-from fastloss._booster import bend, inside, settle
+from fastloss._core.boosting import bend, inside, settle
 from fastloss._values import array_of, is_masked
 
 if TYPE_CHECKING:

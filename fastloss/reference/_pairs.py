@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastloss.embedding._common import BatchLoss, BatchPartial, LabelLoss, TwoSidedLoss
+from fastloss.embedding._batch import BatchLoss, BatchPartial, LabelLoss, TwoSidedLoss
 from fastloss.embedding._inputs import read_labels, read_weights, rows_of, side_by_side
 from fastloss.reference._base import Array
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from fastloss import embedding
 from fastloss._base import Partial
-from fastloss._pairwise import read_column, read_rows
-from fastloss.embedding._paired import PairedLoss
+from fastloss._core.paired import read_column, read_rows
+from fastloss.embedding._paired_base import PairedLoss
 from fastloss.reference._base import Array, function_of_rows, term
 from fastloss.reference._pairs import PARALLEL, WIDE, lifted, settled
 

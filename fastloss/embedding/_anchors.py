@@ -1,0 +1,208 @@
+"""The two kinds of losses of all pairs: sums over pairs, and functions of an anchor's sums."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastloss import _batch
+from fastloss.embedding._batch import Batch, BatchLoss, Terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+# Exponentials of numbers that lie no further apart than this neither overflow nor vanish.
+RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
+
+# Where nothing is summed a logarithm is infinite; NaN stays NaN.
+QUIET = partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
+
+
+class SummedLoss(BatchLoss):
+    """Base of losses that are sums over pairs, whose weights are the sums of their rows'."""
+
+    blockwise = True
+
+    def _weight(self, same: Array, different: Array) -> Array:
+        """Return what rows with so many pairs of either kind add to what a mean divides by."""
+        raise NotImplementedError
+
+    @property
+    def _thresholds(self) -> dict[str, Any]:
+        """Distances at which costs begin or end, and what makes one of its square."""
+        return {}
+
+    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
+        mine: Any = 1.0 if batch.weights is None else batch.weights
+        total, nonzero = batch.pairs.run(
+            self._kernel, "weigh", gradient=gradient, others=others, columns=others,
+            weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds)
+        weight = _batch.total(batch.weigh(self._weight(batch.same, batch.different)))
+        return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
+
+
+class Anchors(NamedTuple):
+    """What pairs come to, anchor by anchor; logarithms of sums are -inf where nothing is summed."""
+
+    different: Array              # ln of the sum of e^x over pairs of another class
+    same: Array                   # and of the same class
+    total: Array                  # sum of v over the latter
+
+
+class Slopes(NamedTuple):
+    """A cost per anchor, whether it counts, and its derivatives by the fields of `Anchors`."""
+
+    cost: Array
+    counts: Array
+    different: Array | float = 0.0
+    same: Array | float = 0.0
+    total: Array | float = 0.0
+
+
+def logs_of(side: Any, shift: Any) -> Anchors:
+    """Return what the pass "sum" found for the rows of a side."""
+    sums = side.sums[:, :side.n]
+    return Anchors(np.log(sums[0]) + shift[0], np.log(sums[1]) + shift[1], sums[2])
+
+
+def factors_of(anchors: Anchors, slopes: Slopes, shift: Any) -> tuple[Array, Array, Array]:
+    """Return what the pass "weigh" multiplies e^(x - shift) of either kind, and slopes of v, by."""
+    different, same = (
+        slope if isinstance(slope, float)                              # 0
+        else np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
+        for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
+                                     strict=True))
+    return different, same, slopes.total  # type: ignore[return-value]
+
+
+def softplus(x: Array) -> Array:
+    """Return ln(1 + e^x)."""
+    return np.logaddexp(0.0, x)
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + e^-x), to full accuracy for x < 0 too."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1.0) / (1.0 + e)
+
+
+class ExponentLoss(BatchLoss):
+    """Base of losses whose anchors cost a function of sums of exponentials."""
+
+    blockwise = True
+
+    def _exponents(self) -> tuple[float, float, float]:
+        """Return the largest exponents of either class of unit rows, and the least that matters."""
+        raise NotImplementedError
+
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
+        """Return costs and slopes of anchors with so many pairs of either kind."""
+        raise NotImplementedError
+
+    def _costs(self, same: Array, different: Array) -> Array:
+        """Return whether anchors that count cost anything, if only by rounding nothing."""
+        return same + different > 0
+
+    def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
+        pairs = batch.pairs
+        sides = [pairs.a] if batch.symmetric or not self.keys_are_anchors else [pairs.a, pairs.b]
+        shifts, each = self._shifts(batch.pairs)
+        pairs.run(self._kernel, "sum", columns=self.keys_are_anchors, shift=shifts, each=each)
+        total = weight = nonzero = 0.0
+        factors: list[Any] = []
+        for side, shift in zip(sides, shifts, strict=False):
+            with QUIET():
+                terms, anchors, slopes = self._weighted(
+                    logs_of(side, shift), batch.same, batch.different, batch.weights,
+                    1.0 / len(sides))
+                factors.append(factors_of(anchors, slopes, shift))
+            total += terms.total
+            weight += terms.weight
+            nonzero += terms.nonzero
+        if gradient:
+            if len(sides) == 1:
+                factors.append(factors[0] if batch.symmetric else (0.0, 0.0, 0.0))
+            pairs.run(self._kernel, "weigh", gradient=True, others=others, columns=others,
+                      shift=shifts, factor=tuple(factors), each=each)
+        return Terms(total, weight, nonzero)
+
+    def _weighted(
+        self, anchors: Anchors, same: Array, different: Array, weights: Array | None, share: float
+    ) -> tuple[Terms, Anchors, Slopes]:
+        """Return the terms of a share of anchors, and slopes times weights."""
+        slopes = self._anchor(anchors, same, different)
+        counts = slopes.counts.astype(np.float64)
+        counts = share * (counts if weights is None else counts * weights)
+        cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
+        terms = Terms(_batch.total(cost), _batch.total(counts),
+                      _batch.total(counts * self._costs(same, different)))
+        by_same = slopes.same if isinstance(slopes.same, float) else counts * slopes.same
+        return terms, anchors, Slopes(cost, counts, counts * slopes.different, by_same,
+                                      np.where(slopes.counts, counts * slopes.total, 0.0))
+
+    def _bound(self, dtype: Any) -> tuple[float, float] | None:
+        """Return what no exponents of either class exceed, unless they may lie too far apart."""
+        different, same, least = self._exponents()
+        if not self.normalize or max(different, same) - least > RANGE[dtype]:
+            return None
+        return different * (1 + 1e-6), same * (1 + 1e-6)     # of rounded unit rows
+
+    def _shifts(self, pairs: Any) -> tuple[Any, bool]:
+        """Return what to take from exponents, a bound or their maxima, and whether it is these."""
+        bound = self._bound(pairs.a.dtype)
+        if bound is not None:
+            return (bound, bound), False
+        pairs.run(self._kernel, "largest", columns=True)
+        found = []
+        for side in (pairs.a, pairs.b):
+            maxima = side.sums[:2, :side.n]
+            maxima = np.where(np.isfinite(maxima), maxima, 0.0)
+            # as the kernel will round them
+            found.append(tuple(maxima.astype(side.dtype).astype(np.float64)))
+        return tuple(found), True
+
+
+class SoftmaxLoss(ExponentLoss):
+    """Base of cross entropies of softmax over the other rows against those of the same class."""
+
+    def _scale(self) -> float:
+        return 1.0 / self.temperature  # type: ignore[attr-defined, no-any-return]
+
+    def _bind(self) -> tuple[str, str, dict[str, float]]:
+        return "exponent", "Softmax", {"scale": self._scale()}
+
+    def _exponents(self) -> tuple[float, float, float]:
+        return self._scale(), self._scale(), -self._scale()
+
+    def _costs(self, same: Array, different: Array) -> Array:
+        return same + different > 1          # softmax over one row alone is 1
+
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
+        # of a single positive what it lacks to 1 is what the others have: nothing cancels
+        scale, single = self._scale(), same == 1
+        both = np.logaddexp(anchors.different, anchors.same)
+        others = np.exp(anchors.different - both)
+        cost = np.where(single, softplus(anchors.different - anchors.same),
+                        both - scale * (anchors.total / same))
+        return Slopes(cost, same > 0, others,
+                      np.where(single, 0.0, np.exp(anchors.same - both)),
+                      -scale * np.where(single, others, 1.0 / same))
+
+    def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
+        # the value depends on products divided by the temperature
+        return {"temperature": -along * self._scale()}
+
+
+class OwnSoftmaxLoss(SoftmaxLoss):
+    """Base of those whose anchors have one positive each: the same in fewer operations."""
+
+    def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
+        x = anchors.different - anchors.same
+        e = np.exp(-np.abs(x))
+        others = np.where(x < 0, e, 1.0) / (1.0 + e)
+        return Slopes(np.maximum(x, 0.0) + np.log1p(e), np.ones(x.shape, bool), others,
+                      total=-self._scale() * others)
