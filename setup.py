@@ -34,10 +34,11 @@ AVX512 = [
     "-mprefer-vector-width=512",
 ]
 X86_LEVELS = {"_kernels_avx2": AVX2, "_kernels_avx512": AVX512,
-              "_bounds_avx2": AVX2, "_bounds_avx512": AVX512}
+              "_core.bounds_avx2": AVX2, "_core.bounds_avx512": AVX512}
 HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
-MODULES = ["_threads", "_level", "_kernels", "_arrays", "_call", "_rows", "_batch", "_pairwise",
-           "_bounds", "_booster", "_limits", "api"]
+MODULES = ["_kernels", "_core.threads", "_core.simd_level", "_core.arrays", "_core.elements",
+           "_core.rows", "_core.paired", "_core.batch", "_core.bounds", "_core.boosting",
+           "_core.limits", "api"]
 MODULES += X86_LEVELS if HAS_LEVELS else []
 
 
@@ -61,7 +62,7 @@ class Build(build_ext):
             print("fastloss: no OpenMP found, building for one thread", file=sys.stderr)
             openmp = ([], [])
         for extension in self.extensions:
-            name = extension.name.rpartition(".")[2]
+            name = extension.name.removeprefix("fastloss.")
             inline = KERNEL_FLAGS if name.startswith("_kernels") and flags is not MSVC_FLAGS else []
             extension.extra_compile_args = flags + inline + X86_LEVELS.get(name, []) + openmp[0]
             extension.extra_link_args = openmp[1]
@@ -91,9 +92,9 @@ setup(
         [
             Extension(
                 f"fastloss.{name}",
-                [os.path.join("fastloss", f"{name}.pyx")],
-                include_dirs=[numpy.get_include(), "fastloss"],
-                depends=glob("fastloss/*.h"),
+                [os.path.join("fastloss", *name.split(".")) + ".pyx"],
+                include_dirs=[numpy.get_include(), "fastloss/_core"],
+                depends=glob("fastloss/_core/**/*.h", recursive=True),
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             )
             for name in MODULES

@@ -21,8 +21,9 @@ import numpy
 from vectorised import ROOT, SOURCES, functions, lines, marked, not_vectorised
 
 TARGETS = {"aarch64": "aarch64-linux-musl", "x86_64": "x86_64-linux-musl"}
-MODULES = ["_level", "_threads", "_call", "_rows", "_arrays", "_batch", "_pairwise", "_bounds",
-           "_booster", "_limits", "api", "_kernels"]
+CORE = ("arrays", "batch", "boosting", "bounds", "elements", "limits", "paired", "rows",
+        "simd_level", "threads")
+MODULES = [*(f"_core/{name}" for name in CORE), "api", "_kernels"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter",
             # a float function on a double, in a branch that is never taken
             "-Wno-absolute-value"]
@@ -33,7 +34,7 @@ def flags() -> list[str]:
     with mock.patch("setuptools.setup"), mock.patch("Cython.Build.cythonize"):
         build = runpy.run_path(str(ROOT / "setup.py"))
     return [*build["UNIX_FLAGS"], *build["KERNEL_FLAGS"], *WARNINGS, "-fPIC",
-            "-DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION", "-Ifastloss",
+            "-DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION", "-Ifastloss/_core",
             f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
 
 
@@ -55,7 +56,7 @@ def compile_modules(target: str, folder: str) -> list[str]:
         path = SOURCES / f"{module}.c"
         report = run(sys.executable, "-m", "ziglang", "cc", "-target", target, *FLAGS,
                      "-Rpass=loop-vectorize", "-Rpass-missed=loop-vectorize", "-c", path,
-                     "-o", f"{folder}/{module}.o")
+                     "-o", f"{folder}/{path.stem}.o")
         failures += [line for line in report.splitlines() if " warning: " in line]
         if module == "_kernels":
             function_at = functions(ROOT / path)

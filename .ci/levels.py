@@ -18,9 +18,9 @@ from pathlib import Path
 
 # The modules with instructions beyond x86-64, and a register that proves that they have them.
 PROOFS = {"_kernels_avx2": "%ymm", "_kernels_avx512": "%zmm",
-          "_bounds_avx2": "%ymm", "_bounds_avx512": "%zmm"}
-BASELINE = {"_call", "_kernels", "_level", "_threads"}
-ENTER_DEFAULT_MODE = {"_batch", "_call", "_kernels", "_kernels_avx2", "_kernels_avx512"}
+          "bounds_avx2": "%ymm", "bounds_avx512": "%zmm"}
+BASELINE = {"elements", "_kernels", "simd_level", "threads"}
+ENTER_DEFAULT_MODE = {"batch", "elements", "_kernels", "_kernels_avx2", "_kernels_avx512"}
 
 LINE = re.compile(r" *[0-9a-f]+:\t((?:[0-9a-f]{2} )+)[ \t]*(\S.*)")
 PREFIXES = {"26", "2e", "36", "3e", "64", "65", "66", "67", "f0", "f2", "f3"}
@@ -110,7 +110,7 @@ def main() -> int:
         spec = importlib.util.find_spec("fastloss")
         assert spec and spec.submodule_search_locations, "fastloss is not installed"
         folder = Path(spec.submodule_search_locations[0])
-    modules = sorted(folder.glob("*.so"))
+    modules = sorted(folder.rglob("*.so"))
     failures = [failure for module in modules for failure in check(module)]
     missing = (BASELINE | set(PROOFS)) - {path.name.partition(".")[0] for path in modules}
     failures += [f"{name} is not in {folder}" for name in sorted(missing)]

@@ -45,7 +45,7 @@ MAKES_DOUBLES = (
 
 def members(name: str) -> list[str]:
     """Return the members of a fused type, in order, those of its fused members among them."""
-    for path in sorted((ROOT / "fastloss").glob("*.p*x*")):
+    for path in sorted((ROOT / "fastloss").rglob("*.p*x*")):
         block = re.search(rf"ctypedef fused {name}:\n((?:    \w+\n)+)", path.read_text())
         if block:
             return [part for member in block[1].split() for part in members(member) or [member]]
@@ -141,11 +141,11 @@ def not_vectorised(path: Path, vectorised: set[str], passes: set[str]) -> list[s
 
 def not_vectorised_functions(report: str, path: Path) -> list[str]:
     """Return the functions of elementary.h that a module has no full vectors of, in either type."""
-    header = SOURCES / "elementary_table.h"
+    table = Path("fastloss", "_core", "simd", "elementary_table.h")
     said = report.partition(f" -c {path} ")[2].partition(" -c build/")[0]
     failures = []
-    for number, line in enumerate((ROOT / "fastloss/_core/simd/elementary_table.h").read_text().splitlines(), 1):
-        full = f"{header}:{number}:1: optimized: loop vectorized using {WIDTHS[path.stem]} byte"
+    for number, line in enumerate((ROOT / table).read_text().splitlines(), 1):
+        full = f"{table}:{number}:1: optimized: loop vectorized using {WIDTHS[path.stem]} byte"
         if line.startswith("FL_APPLY") and said.count(full) < 2:
             failures.append(f"{path.stem}: {line} is not vectorised")
     return failures

@@ -25,7 +25,7 @@ from bench import products, streaming
 from bench.case import Call, Case, Contender
 from bench.memory import Gauge
 from bench.peers import OURS, Peer, use_threads
-from fastloss import _level
+from fastloss._core import simd_level
 
 SAMPLE = 200e-6  # seconds that a sample takes at least: calls are repeated in it
 LONG = 20e-3  # seconds of a call that is not repeated to calibrate
@@ -261,7 +261,7 @@ def machine(threads: int, command: str) -> dict[str, Any]:
     return {
         "processor": processor(), "cpus": os.cpu_count(), "threads": threads,
         "system": f"{platform.system()} {platform.machine()}", "versions": versions,
-        "simd": _level.LEVEL, "blas": products.library(),
+        "simd": simd_level.LEVEL, "blas": products.library(),
         "config": config.getvalue().splitlines(), "command": command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from fastloss import _call
+from fastloss._core import elements
 from fastloss._curvature import Bound, weighted_quantile
 from fastloss._parameters import Parametrised, choice
 
@@ -331,14 +331,14 @@ class PredictionLoss(Loss):
     inputs = (Input("y_true", "target"), Input("y_pred", "prediction", gradient=True),
               SAMPLE_WEIGHT)
     reduction: Reduction
-    _kernel: _call.Kernel
+    _kernel: elements.Kernel
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *,
         out: Array | None = None, n_threads: int | None = None,
     ) -> Any:
         """Return the value of the loss; see `value`."""
-        return _call.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+        return elements.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def value(
         self,
@@ -386,7 +386,7 @@ class PredictionLoss(Loss):
         ``torch.set_flush_denormal(True)`` does: each thread computes in the default mode of the
         processor, and gets back the mode it had.
         """
-        return _call.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+        return elements.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def grad(
         self,
@@ -414,7 +414,7 @@ class PredictionLoss(Loss):
             Of the shape of `y_pred` and the computation's dtype, or `out`. For
             ``reduction="none"``, the derivative of each element's loss.
         """
-        return _call.grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+        return elements.grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def value_and_grad(
         self,
@@ -441,7 +441,7 @@ class PredictionLoss(Loss):
         value : float, or ndarray for ``reduction="none"``
         grad : ndarray
         """
-        return _call.value_and_grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+        return elements.value_and_grad(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def grad_and_hess(
         self,
@@ -468,7 +468,7 @@ class PredictionLoss(Loss):
         grad, hess : ndarray
             Second derivatives are scaled like the gradient.
         """
-        return _call.grad_and_hess(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+        return elements.grad_and_hess(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
     def partial(
         self,
@@ -490,7 +490,7 @@ class PredictionLoss(Loss):
         """
         if self.reduction == "none":
             raise ValueError("partial needs a reduction, got reduction='none'")
-        sums = _call.partial_sums(self._kernel, y_true, y_pred, sample_weight, n_threads)
+        sums = elements.partial_sums(self._kernel, y_true, y_pred, sample_weight, n_threads)
         return Partial(self, *sums)
 
     def check(
@@ -519,7 +519,7 @@ class PredictionLoss(Loss):
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
         """Return what `check` raises an error for."""
-        y, p, w = _call.read_inputs(y_true, y_pred, sample_weight)
+        y, p, w = elements.read_inputs(y_true, y_pred, sample_weight)
         targets, predictions = self._domains()
         return (find_outside("y_true", y, targets) or find_outside("y_pred", p, predictions)
                 or (None if w is None else find_outside("sample_weight", w, WEIGHTS)))
@@ -537,8 +537,8 @@ class ElementLoss(PredictionLoss):
         """Return the loss's name in the compiled list of losses and its parameters there."""
         raise NotImplementedError
 
-    def _make_kernel(self) -> _call.Kernel:
-        return _call.Kernel(*self._kernel_parameters(), self.reduction)
+    def _make_kernel(self) -> elements.Kernel:
+        return elements.Kernel(*self._kernel_parameters(), self.reduction)
 
 
 class RowwiseLoss(PredictionLoss):
@@ -601,4 +601,4 @@ class Partial:
 
     def result(self) -> float:
         """Return the value of the loss on all parts added so far."""
-        return _call.reduce(self.loss.reduction, self.loss_sum, self.weight_sum, self.count)
+        return elements.reduce(self.loss.reduction, self.loss_sum, self.weight_sum, self.count)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastloss.commands.columns import ROWS_ARE
 from fastloss._config import show_config
 from fastloss._core.threads import set_num_threads
 from fastloss._version import __version__
+from fastloss.commands.columns import ROWS_ARE
 
 EXTRAS = ("scipy", "sklearn", "matplotlib", "rich")
 MISSING = (
@@ -199,38 +199,38 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     command: Any  # a module with `run`
     report: Any  # and one for what comes out of it
     try:
-        from fastloss import _output
+        from fastloss.commands import output
 
         if arguments.command == "compare":
-            from fastloss import _report as report
-            from fastloss import compare as command
+            from fastloss.commands import compare as command
+            from fastloss.commands import compare_report as report
         else:
-            from fastloss import _embedding_report as report
-            from fastloss import train_embedding as command
+            from fastloss.commands import embedding_report as report
+            from fastloss.commands import train_embedding as command
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
         print(MISSING.format(arguments.command), file=sys.stderr)
         return 2
 
-    output, json = arguments.output, arguments.json
-    formats = _output.picture_formats()
-    if output.suffix.lower().lstrip(".") not in formats:
+    picture, json = arguments.output, arguments.json
+    formats = output.picture_formats()
+    if picture.suffix.lower().lstrip(".") not in formats:
         parser.error(f"argument --output: the name must end in .{' or .'.join(formats)}, "
-                     f"got {str(output)!r}")
-    if json is not None and os.path.realpath(json) == os.path.realpath(output):
+                     f"got {str(picture)!r}")
+    if json is not None and os.path.realpath(json) == os.path.realpath(picture):
         parser.error(f"arguments --output and --json name the same file: {str(json)!r}")
-    for option, path in (("--output", output), ("--json", json)):
+    for option, path in (("--output", picture), ("--json", json)):
         if path is not None and path is not STDOUT:
             reason = _why_not_writable(path)
             if reason:
                 parser.error(f"argument {option}: cannot write {str(path)!r}: {reason}")
 
     options = {"seed": arguments.seed, "quick": arguments.quick}
-    with _output.progress() as advance:
+    with output.progress() as advance:
         results = command.run(**options, progress=advance)
     try:
-        report.write_picture(results, output)
+        report.write_picture(results, picture)
         if json is not None and json is not STDOUT:
             report.write_json(results, json, **options)
     except OSError as error:  # a full disk, say
@@ -238,13 +238,13 @@ def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         return 1
     if json is STDOUT:
         return _hand_over(lambda: report.write_json(results, None, **options), None)
-    return _hand_over(lambda: report.print_table(results), json, f"picture: {output}")
+    return _hand_over(lambda: report.print_table(results), json, f"picture: {picture}")
 
 
 def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Compute losses of the predictions in a file."""
     try:
-        from fastloss import _named, _output, eval_file
+        from fastloss.commands import by_name, evaluate, output
         from fastloss.commands.columns import Columns
         from fastloss.commands.datafile import DataFile
         from fastloss.commands.formats import DataError
@@ -260,7 +260,7 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     columns = Columns(arguments.y_true, scores[0] if len(scores) == 1 else scores,
                       arguments.weight, by[0] if by and len(by) == 1 else by)
     try:
-        losses = _named.losses_of(arguments.loss, arguments.param)
+        losses = by_name.losses_of(arguments.loss, arguments.param)
         if losses[0].reduction == "none":
             raise ValueError("reduction='none' has no value")
     except (TypeError, ValueError, OverflowError) as error:
@@ -276,21 +276,21 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     except DataError as error:
         parser.error(f"argument DATA: {error}")
     try:
-        with data, _output.progress() as advance:
-            found = eval_file.run(data, losses, check=arguments.check, progress=advance)
+        with data, output.progress() as advance:
+            found = evaluate.run(data, losses, check=arguments.check, progress=advance)
     except (OSError, TypeError, ValueError) as error:
         more = "; --no-check leaves out this check" if isinstance(error, DomainError) else ""
         print(f"fastloss eval: {error} ({ROWS_ARE}{more})", file=sys.stderr)
         return 1
     if json is STDOUT:
-        return _hand_over(lambda: eval_file.write_json(found, None, data), None)
+        return _hand_over(lambda: evaluate.write_json(found, None, data), None)
     if json is not None:
         try:
-            eval_file.write_json(found, json, data)
+            evaluate.write_json(found, json, data)
         except OSError as error:
             print(f"fastloss eval: {error}", file=sys.stderr)
             return 1
-    return _hand_over(lambda: eval_file.print_tables(found, columns), json)
+    return _hand_over(lambda: evaluate.print_tables(found, columns), json)
 
 
 def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) -> int:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastloss import _rows
 from fastloss._base import (
     PROBABILITIES,
     REALS,
@@ -22,6 +21,7 @@ from fastloss._base import (
     RowwiseLoss,
     find_outside,
 )
+from fastloss._core import rows as core
 from fastloss._functions import function_of
 from fastloss._parameters import either, flag, number, parameter
 from fastloss._values import array_of, check_unmasked
@@ -154,9 +154,9 @@ class CrossEntropyLoss(RowwiseLoss):
     def _ignored(self, y: Array) -> Array | None:
         return y == self.ignore_index if y.ndim == 1 and self.ignore_index is not None else None
 
-    def _make_kernel(self) -> _rows.RowKernel:
+    def _make_kernel(self) -> core.RowKernel:
         clip = LogLoss(eps=self.eps)._kernel_parameters()[1]
-        return _rows.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
+        return core.RowKernel(self.from_logits, self.label_smoothing, self.ignore_index,
                                self.class_weight, clip, self.reduction)  # type: ignore[arg-type]
 
     def _domains(self) -> tuple[Interval, Interval]:
@@ -165,7 +165,7 @@ class CrossEntropyLoss(RowwiseLoss):
     def _outside(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
-        y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
+        y, p, w = core.read_rows(y_true, y_pred, sample_weight)
         self.value(y[:0], p[:0])  # whether each class has a weight
         ignored = self._ignored(y)
         targets = TARGETS if y.ndim == 2 else classes(p.shape[1])

@@ -21,7 +21,8 @@ import rows
 from cases import CASES, DTYPES, draw, seeded, weights
 
 import fastloss as fl
-from fastloss import _level, embedding
+from fastloss import embedding
+from fastloss._core import simd_level
 
 FILE = Path(__file__).parent / "data" / "digests.json"
 
@@ -157,7 +158,7 @@ def digest_of(name):
 
 def level():
     """Return the SIMD level in use, and the machine's kind."""
-    return f"{platform.machine()} {_level.LEVEL}"
+    return f"{platform.machine()} {simd_level.LEVEL}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from fastloss import _limits
+from fastloss._core import limits
 from fastloss._core.simd_level import kernels
 from fastloss.custom import _code
 
@@ -17,7 +17,7 @@ VERSIONS = {"version": "", "numba": ""}
 WORDS = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double, \
     ctypes.c_ssize_t, *[ctypes.c_void_p] * 5, ctypes.c_ssize_t
 LIMITS = {kind: ctypes.CFUNCTYPE(None, *WORDS)(address)
-          for kind, address in zip(_code.TYPES, _limits.ADDRESSES, strict=True)}
+          for kind, address in zip(_code.TYPES, limits.ADDRESSES, strict=True)}
 
 
 def functions_of(formula, values):

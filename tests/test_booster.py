@@ -9,7 +9,8 @@ import pytest
 from cases import DTYPES, seeded
 
 import fastloss as fl
-from fastloss import _base, _level
+from fastloss import _base
+from fastloss._core import simd_level
 from fastloss._core.boosting import KINDS, bend, inside, reach, settle
 from fastloss._curvature import Bound
 
@@ -217,7 +218,7 @@ def test_bounds_have_the_same_bits_at_every_level():
     found = {level: subprocess.run(
         [sys.executable, "-c", PRINT_BITS], check=True, capture_output=True, text=True,
         env=os.environ | {"FASTLOSS_SIMD": level}, timeout=120).stdout.split()
-        for level in _level.AVAILABLE}
+        for level in simd_level.AVAILABLE}
     assert len({algebraic for algebraic, _ in found.values()}) == 1, found
     fused = {others for level, (_, others) in found.items() if level != "baseline"}
     assert len(fused) <= 1, found       # logarithms and exponentials

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import _embedding_report, _models, _report, cli, compare, reference, train_embedding
+from fastloss import cli, reference
+from fastloss._core import threads
+from fastloss.commands import compare, compare_report, embedding_report, models, train_embedding
 
-COMMANDS = {"compare": (compare, _report), "train-embedding": (train_embedding, _embedding_report)}
+COMMANDS = {"compare": (compare, compare_report),
+            "train-embedding": (train_embedding, embedding_report)}
 LOSSES = ["ContrastiveLoss", "QualityLoss", "LogLoss", "AbsoluteLoss", "SquaredLoss"]
 
 
@@ -106,14 +109,14 @@ def test_held_out_metrics_improve(record):
 
 
 def test_full_comparison_has_half_a_million_pairs():
-    sizes = _models.models(0)[0][0].sizes
+    sizes = models.models(0)[0][0].sizes
     assert sizes["train_pairs"] >= 500_000
     assert sizes["train_images"] + sizes["held_out_images"] == 1797
 
 
 @pytest.fixture(scope="module")
 def tasks():
-    return _models.models(1, quick=True)
+    return models.models(1, quick=True)
 
 
 @pytest.fixture
@@ -179,7 +182,7 @@ def test_gradient_through_the_distance(engine, name):
     x[7] = x[2]
     digits = np.array([0, 1, 2, 0, 2, 1, 1, 2, 0])
     loss = getattr(engine, name)()
-    model = _models.PairVerification((x, digits), (x, digits), loss.margin)
+    model = models.PairVerification((x, digits), (x, digits), loss.margin)
     w = model.start
     p = model.distances(w)
     assert p.shape == (36,)
@@ -199,7 +202,7 @@ def test_gradient_through_the_distance(engine, name):
 def test_subgradient_is_0_where_all_distances_are():
     x, digits = np.ones((4, 12)), np.array([0, 0, 1, 1])
     x[0, :] = 2
-    model = _models.PairVerification((x, digits), (x, digits), 1.0)
+    model = models.PairVerification((x, digits), (x, digits), 1.0)
     value, grad = model.value_and_grad(fl.ContrastiveLoss(), np.zeros(120))
     assert value == pytest.approx(4 / 6)
     np.testing.assert_array_equal(grad, np.zeros(120))
@@ -225,7 +228,7 @@ def test_start_of_the_regressions_is_the_constant(tasks):
 def test_absolute_fit_is_the_least_there_is():
     from scipy.optimize import linprog
 
-    model, loss, iterations = _models.models(0)[3]
+    model, loss, iterations = models.models(0)[3]
     found = compare.fit(model, loss, iterations).objective
     n, k = model.x.shape
     best = linprog(
@@ -350,7 +353,7 @@ def test_missing_extra_is_one_line(command, package, tmp_path):
 def test_another_missing_module_is_not_hidden(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastloss.commands.compare_report", None)
     monkeypatch.delattr("fastloss.commands.compare_report", raising=False)
-    with pytest.raises(ImportError, match="_report"):
+    with pytest.raises(ImportError, match="compare_report"):
         cli.main(["compare"])
 
 
@@ -388,7 +391,7 @@ def test_threads_are_those_of_the_command_alone(command, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(COMMANDS[command][0], "run", run)
-    for threads in (["--threads", "1"], ["--threads", str(10**30)], []):
-        assert cli.main([command, "--output", str(tmp_path / "a.png"), *threads]) == 130
+    for option in (["--threads", "1"], ["--threads", str(10**30)], []):
+        assert cli.main([command, "--output", str(tmp_path / "a.png"), *option]) == 130
         assert fl.get_num_threads() == before
-    assert seen == [1, fl._threads.cpu_count(), before]
+    assert seen == [1, threads.cpu_count(), before]

@@ -25,7 +25,7 @@ from evaluating import (
 )
 
 import fastloss as fl
-from fastloss import _output
+from fastloss.commands import output
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_results_that_cannot_be_written(run, monkeypatch):
         self.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_output.Path, "write_text", fail)
+    monkeypatch.setattr(output.Path, "write_text", fail)
     status, printed, errors = run("a.npy", "--loss", "log", *COLUMNS, "--json", "out.json")
     assert (status, printed) == (1, "")
     assert "No space left" in errors

@@ -16,7 +16,8 @@ from child import run_python
 from evaluating import COLUMNS, FORMATS, SQUARED, N, pa, saved, write_all
 
 import fastloss as fl
-from fastloss import _named, _output, cli
+from fastloss import cli
+from fastloss.commands import by_name, output
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_names_of_groups_are_text(run, folder, monkeypatch):
 
 def test_notes_are_text(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    _output.print_table(("a",), lambda width: [[("b",)]], ["[red] [/x] :smile:"], words=(0,))
+    output.print_table(("a",), lambda width: [[("b",)]], ["[red] [/x] :smile:"], words=(0,))
     assert "[red] [/x] :smile:" in capsys.readouterr().out
 
 
@@ -125,7 +126,7 @@ def test_progress(run, monkeypatch):
     for name in FORMATS:
         done = []
         advance = contextlib.nullcontext(lambda *what, done=done: done.append(what))
-        monkeypatch.setattr(_output, "progress", lambda advance=advance: advance)
+        monkeypatch.setattr(output, "progress", lambda advance=advance: advance)
         assert run(name, "--loss", "log", *COLUMNS)[0] == 0
         parts = [part for _, part in done]
         assert parts == sorted(parts)
@@ -136,11 +137,11 @@ def test_progress(run, monkeypatch):
 
 
 def test_names_of_losses():
-    known = _named.losses()
+    known = by_name.losses()
     assert {"log_loss", "kl_divergence_loss", "cross_entropy_loss", "quality_loss"} <= set(known)
     assert all(getattr(fl, kind.__name__) is kind for kind in known.values())
     for name in ("log", "log_loss", "LogLoss", "log-loss"):
-        assert _named.losses_of([name]) == [fl.LogLoss()]
-    assert _named.losses_of(["contrastive"], ["margin=0.5", "form=linear"]) == [
+        assert by_name.losses_of([name]) == [fl.LogLoss()]
+    assert by_name.losses_of(["contrastive"], ["margin=0.5", "form=linear"]) == [
         fl.ContrastiveLoss(margin=0.5, form="linear")]
-    assert _named.losses_of(["hinge"], ["labels=(-1, 1)"]) == [fl.HingeLoss(labels=(-1, 1))]
+    assert by_name.losses_of(["hinge"], ["labels=(-1, 1)"]) == [fl.HingeLoss(labels=(-1, 1))]

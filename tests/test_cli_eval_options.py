@@ -15,7 +15,7 @@ import pytest
 from evaluating import EPS, csv, feather, pa, parquet, record, refusal, run
 
 import fastloss as fl
-from fastloss import _named
+from fastloss.commands import by_name
 
 N = 5000
 rng = np.random.default_rng(15)
@@ -96,10 +96,10 @@ def test_several_losses(folder):
 
 
 def test_parameters_of_several_losses():
-    both = _named.losses_of(["squared", "huber"], ["delta=2", "reduction=sum"])
+    both = by_name.losses_of(["squared", "huber"], ["delta=2", "reduction=sum"])
     assert both == [fl.SquaredLoss(reduction="sum"), fl.HuberLoss(delta=2, reduction="sum")]
     with pytest.raises(TypeError, match=r"^SquaredLoss has no parameter 'margin'"):
-        _named.losses_of(["squared", "huber"], ["delta=2", "margin=1"])
+        by_name.losses_of(["squared", "huber"], ["delta=2", "margin=1"])
 
 
 # ---- standard input and output ----------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_values_outside_the_domain(loss, y, p, message, suffix, tmp_path):
     for part in (head, tail):
         assert part.replace(": column", f"{where}: column") in error
     # as it is with the same numbers as arrays
-    value = _named.losses_of([loss])[0](np.array(y, float), np.array(p, float))
+    value = by_name.losses_of([loss])[0](np.array(y, float), np.array(p, float))
     found = record(tmp_path, name, "--loss", loss, "--by", "g", "--no-check")["overall"]["value"]
     assert found == (value if math.isfinite(value) else str(value))
 

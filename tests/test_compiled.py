@@ -22,7 +22,9 @@ from numba.experimental import jitclass
 from numerics import assert_same_bits
 
 import fastloss as fl
-from fastloss import _level, _numba, compiled
+from fastloss import compiled
+from fastloss._core import simd_level
+from fastloss.compiled import _numba
 
 
 @numba.njit
@@ -398,15 +400,16 @@ EVERY_LEVEL = """
 import sys
 sys.path[:0] = sys.argv[1:]
 import test_compiled
-from fastloss import _level
+from fastloss._core import simd_level
 test_compiled.test_arrays_and_samples_have_the_bits_of_the_methods(1025)
 test_compiled.test_any_set_of_results_also_in_place_of_the_inputs()
 test_compiled.test_the_gradient_of_a_sum_is_scaled_and_may_replace_an_input()
-print(_level.LEVEL)
+print(simd_level.LEVEL)
 """
 
 
-@pytest.mark.parametrize("level", [each for each in _level.AVAILABLE if each != _level.LEVEL])
+@pytest.mark.parametrize(
+    "level", [each for each in simd_level.AVAILABLE if each != simd_level.LEVEL])
 def test_the_other_simd_levels(level, tmp_path):
     folder = os.path.dirname(__file__)
     assert run_python(EVERY_LEVEL, tmp_path, folder, FASTLOSS_SIMD=level, timeout=120) == level

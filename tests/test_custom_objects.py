@@ -14,6 +14,7 @@ from formulas import define
 from numerics import assert_same_bits
 
 import fastloss as fl
+from fastloss._core import elements
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
@@ -76,7 +77,7 @@ def test_a_kernel_has_room_for_12_parameters():
     loops = _compile.loops(loss(shortage, over=1).formula, (1.0, 4.0))
     assert len(loops.addresses) == 8
     with pytest.raises(ValueError, match="at most 12 parameters, got 13"):
-        fl._call.Kernel(loops, [0.0] * 13, "mean")
+        elements.Kernel(loops, [0.0] * 13, "mean")
 
 
 def test_parameters_are_attributes():

@@ -14,7 +14,8 @@ from child import run_python
 from layouts import MATRICES, columns_apart, swapped
 from numerics import assert_same_bits
 
-from fastloss import _level, embedding, reference
+from fastloss import embedding, reference
+from fastloss._core import simd_level
 from fastloss.embedding.blocks import Block
 
 every_row = pytest.mark.parametrize("row", MADE, ids=label)
@@ -265,8 +266,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from batches import MADE, both, close_to, drawn, expected_of
-from fastloss import _level
-assert _level.kernels.__name__.endswith(sys.argv[2]), _level.kernels.__name__
+from fastloss._core import simd_level
+assert simd_level.kernels.__name__.endswith(sys.argv[2]), simd_level.kernels.__name__
 for row in MADE:
     for dtype in (np.float32, np.float64):
         arguments, options = drawn(np.random.default_rng(5), row[0], 300, 19, dtype, classes=7)
@@ -280,7 +281,7 @@ print("close")
 @pytest.mark.parametrize("level, module", [("baseline", "_kernels"), ("avx2", "_kernels_avx2"),
                                            ("avx512", "_kernels_avx512")])
 def test_every_level_is_close_to_the_oracle(level, module, tmp_path):
-    if level not in _level.AVAILABLE:
+    if level not in simd_level.AVAILABLE:
         pytest.skip(f"this machine has no {level}")
     folder = str(Path(__file__).parent)
     assert run_python(LEVELS, tmp_path, folder, module, FASTLOSS_SIMD=level) == "close"

@@ -11,7 +11,8 @@ from cases import CASES, seeded, snake
 from test_paired import LOSSES as PAIRED
 
 import fastloss as fl
-from fastloss import _level, reference
+from fastloss import reference
+from fastloss._core import simd_level
 
 CLASSES = {name: getattr(fl, name) for name in fl.__all__ if name.endswith("Loss")
            and name != "Loss"}
@@ -20,7 +21,7 @@ ROWWISE = {name: cls for name, cls in CLASSES.items() if cls.sample == "row"}
 # of embeddings; tests/batches.py and tests/test_paired.py list them
 EMBEDDING = {name: cls for name, cls in CLASSES.items() if cls.takes("rows")}
 POINTWISE = {name: cls for name, cls in CLASSES.items() if name not in {**ROWWISE, **EMBEDDING}}
-KERNELS = _level.kernels.bind.__signatures__
+KERNELS = simd_level.kernels.bind.__signatures__
 
 
 def parameters_of(cls):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numerics import assert_same_bits
 
-from fastloss import _level
+from fastloss._core import simd_level
 
-KERNELS = {level: importlib.import_module(f"fastloss.{_level.MODULES[level]}")
-           for level in _level.AVAILABLE}
+KERNELS = {level: importlib.import_module(f"fastloss.{simd_level.MODULES[level]}")
+           for level in simd_level.AVAILABLE}
 
 # What the error may be at most, in units of the last place of the true value.
 BOUNDS = {
@@ -302,7 +302,7 @@ def test_unsuitable_arrays_are_refused(arguments, error, message):
 
 
 def test_the_header_states_the_bounds():
-    header = Path(__file__).resolve().parents[1] / "fastloss" / "elementary.h"
+    header = Path(__file__).resolve().parents[1] / "fastloss/_core/simd/elementary.h"
     if not header.exists():
         pytest.skip("tests run without the checkout's sources")
     stated = re.findall(r"^ \* {5}\S.* ([\d.]+) +([\d.]+)$", header.read_text(), re.MULTILINE)

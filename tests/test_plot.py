@@ -129,7 +129,8 @@ def test_bad_arguments(arguments, error, message):
 def test_import_leaves_pyplot_and_fastloss_leaves_matplotlib_alone():
     code = (
         "import sys, fastloss, fastloss.cli\n"
-        "heavy = {'matplotlib', 'scipy', 'sklearn', 'rich', 'fastloss.plot', 'fastloss.commands.compare'}\n"
+        "heavy = {'matplotlib', 'scipy', 'sklearn', 'rich', 'fastloss.plot',\n"
+        "         'fastloss.commands.compare'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "from fastloss.plot import plot_losses\n"
         "plot_losses()\n"

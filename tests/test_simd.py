@@ -13,7 +13,7 @@ import pytest
 from cases import CASES
 
 import fastloss as fl
-from fastloss import _level
+from fastloss._core import simd_level
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,7 +86,7 @@ def test_logarithms_of_ten_million_float64_against_long_double():
 
 def test_coefficients_are_those_of_the_derivation(capsys):
     script = ROOT / "tools" / "derive_polynomials.py"
-    header = ROOT / "fastloss" / "elementary.h"
+    header = ROOT / "fastloss/_core/simd/elementary.h"
     if not (script.exists() and header.exists()):
         pytest.skip("tests run without the checkout's sources")
     runpy.run_path(str(script), run_name="__main__")
@@ -128,7 +128,7 @@ print(digest[True].hexdigest(), digest[False].hexdigest())
 
 def test_every_level_gives_the_same_bits(tmp_path):
     digests = {}
-    for level in _level.AVAILABLE:
+    for level in simd_level.AVAILABLE:
         digests[level] = subprocess.run(
             [sys.executable, "-c", PRINT_BITS, ",".join(ALGEBRAIC)], cwd=tmp_path, check=True,
             capture_output=True, text=True, env=os.environ | {"FASTLOSS_SIMD": level}, timeout=120,

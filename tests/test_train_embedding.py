@@ -13,7 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from test_cli import png_size
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastloss import _embedding_report, _output, cli, train_embedding
+from fastloss import cli
+from fastloss.commands import embedding_report, output, train_embedding
+from fastloss.commands.train_embedding import recall_at_1, train
 from fastloss.embedding import (
     BatchContrastiveLoss,
     BatchTripletLoss,
@@ -21,7 +23,6 @@ from fastloss.embedding import (
     NTXentLoss,
     SupConLoss,
 )
-from fastloss.commands.train_embedding import recall_at_1, train
 
 LOSSES = ["BatchContrastiveLoss", "BatchTripletLoss", "NTXentLoss", "SupConLoss"]
 SIZE = (1575, 1200)
@@ -88,7 +89,7 @@ def test_json_names_everything(record):
 def test_the_table_is_the_json(quick, record):
     lines = quick[0].stdout.splitlines()
     for row in record["results"]:
-        name = _embedding_report.NAMES[row["loss"].partition("(")[0]]
+        name = embedding_report.NAMES[row["loss"].partition("(")[0]]
         before, after = row["recall_at_1"].values()
         line = next(line for line in lines if line.startswith(row["features"]) and name in line)
         assert f"{before:.3f}  " in line
@@ -145,8 +146,8 @@ def test_table_on_a_terminal(tmp_path, monkeypatch, capsys, columns):
 @pytest.fixture
 def figure(outcome, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(_output, "save", lambda figure, path: drawn.append(figure))
-    _embedding_report.write_picture(outcome, tmp_path / "a.png")
+    monkeypatch.setattr(output, "save", lambda figure, path: drawn.append(figure))
+    embedding_report.write_picture(outcome, tmp_path / "a.png")
     drawn[0].draw_without_rendering()       # lays it out
     return drawn[0]
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from fastloss import _output
+from fastloss.commands import output
 from fastloss.commands.models import PairVerification
 from fastloss.plot import MARGIN, STYLES, add_legend, draw_curves
 
@@ -77,7 +77,7 @@ NOTES = (
 def print_table(results: Sequence[Result]) -> None:
     """Print the table: drawn on a terminal, else as aligned plain text."""
     styles = {"(start)": "dim", "fastloss": "bold", "difference": "italic"}
-    _output.print_table(
+    output.print_table(
         HEADERS,
         lambda width: [rows(result, ", " if width >= WIDE else "\n") for result in results],
         NOTES, words=LEFT, wrapped=(0, 1), style=lambda row: styles.get(row[1], ""),
@@ -91,7 +91,7 @@ def write_json(
     results: Sequence[Result], path: Path | None, *, seed: int, quick: bool
 ) -> None:
     """Write all numbers to a file or, for None, to the standard output."""
-    _output.write_record(path, seed=seed, quick=quick, results=[
+    output.write_record(path, seed=seed, quick=quick, results=[
         {
             "data": result.model.data,
             "loss": repr(result.loss),
@@ -148,7 +148,7 @@ def write_picture(results: Sequence[Result], path: Path) -> None:
     ], "mean absolute error\n(points of disease score)")
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
-    _output.save(figure, path)
+    output.save(figure, path)
 
 
 def _draw_distances(axes: Axes, result: Result) -> None:

@@ -17,7 +17,15 @@ from typing import Any
 import pyarrow as pa
 
 from fastloss.commands.columns import Columns, Place
-from fastloss.commands.formats import FORMATS, MAGIC, DataError, Reader, open_text, read_csv, reason_of
+from fastloss.commands.formats import (
+    FORMATS,
+    MAGIC,
+    DataError,
+    Reader,
+    open_text,
+    read_csv,
+    reason_of,
+)
 
 
 @dataclass

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fastloss import _output
-from fastloss.plot import MARGIN, STYLES
+from fastloss.commands import output
 from fastloss.commands.train_embedding import BATCH, DIMENSIONS, Outcome, Result, principal
+from fastloss.plot import MARGIN, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,9 +40,9 @@ def name_of(result: Result) -> str:
 # ---- table ------------------------------------------------------------------------------
 
 
-def rows(outcome: Outcome) -> list[list[_output.Row]]:
+def rows(outcome: Outcome) -> list[list[output.Row]]:
     """Return the rows of the table as text: those without training, then for each features."""
-    groups: list[list[_output.Row]] = [[
+    groups: list[list[output.Row]] = [[
         (what, NOTHING, "", f"{recall:.3f}", "", "", "")
         for what, recall in outcome.baselines.items()
     ]]
@@ -72,7 +72,7 @@ def notes(outcome: Outcome) -> list[str]:
 
 def print_table(outcome: Outcome) -> None:
     """Print the table: drawn on a terminal, else as aligned plain text."""
-    _output.print_table(HEADERS, lambda width: rows(outcome), notes(outcome), words=(0, 1),
+    output.print_table(HEADERS, lambda width: rows(outcome), notes(outcome), words=(0, 1),
                         style=lambda row: "dim" if row[1] == NOTHING else "")
 
 
@@ -83,7 +83,7 @@ def write_json(
     outcome: Outcome, path: Path | None, *, seed: int, quick: bool
 ) -> None:
     """Write all numbers to a file or, for None, to the standard output."""
-    _output.write_record(
+    output.write_record(
         path, seed=seed, quick=quick, dimensions=DIMENSIONS,
         train_images=outcome.n_train, held_out_images=len(outcome.digits), epochs=outcome.epochs,
         baselines=outcome.baselines,
@@ -130,7 +130,7 @@ def write_picture(outcome: Outcome, path: Path) -> None:
     top.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small",
                handlelength=1)
     _draw_recalls(bottom.subplots(), outcome, groups)
-    _output.save(figure, path)
+    output.save(figure, path)
 
 
 def _draw_digits(axes: Axes, rows: Array, digits: Array, title: str) -> None:

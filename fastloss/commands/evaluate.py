@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastloss import _output
 from fastloss._base import Loss
+from fastloss.commands import output
 from fastloss.commands.columns import Columns
 from fastloss.commands.datafile import DataFile
 from fastloss.stream import Evaluation, Score, Sums
@@ -72,7 +72,7 @@ def _print_table(found: Evaluation, columns: Columns) -> None:
     if columns.groups():
         groups.append([(_text(key, columns), *_texts(score))
                        for key, score in found.groups.items()])
-    _output.print_table(HEADERS, lambda width: groups, [repr(found.loss)], words=(0,),
+    output.print_table(HEADERS, lambda width: groups, [repr(found.loss)], words=(0,),
                         wrapped=(0,))
 
 
@@ -96,7 +96,7 @@ def write_json(found: Sequence[Evaluation], path: Path | None, data: DataFile) -
     records = [{"loss": repr(each.loss), "overall": _numbers(each.overall),
                 "groups": [{"group": _plain(key), **_numbers(score)}
                            for key, score in each.groups.items()]} for each in found]
-    _output.write_record(
+    output.write_record(
         path, packages=PACKAGES, data=str(data.name), columns=data.columns._asdict(),
         **(records[0] if len(records) == 1 else {"losses": records}))
 

@@ -118,6 +118,7 @@ def _open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, Callable[[], int]]]
 
 
 def read_csv(file: DataFile) -> Opened:
+    """Open a text file of rows whose first one names the columns."""
     with open_text(file.path) as text:
         header = next(filter(None, csv.reader(text, delimiter=file.separator)), [])
         has_rows = any(map(str.strip, text))

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 import fastloss
-from fastloss import _level
+from fastloss._core import simd_level
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ def write_record(
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
         },
-        "simd": _level.LEVEL,
+        "simd": simd_level.LEVEL,
         "threads": fastloss.get_num_threads(),
         **numbers,
     }

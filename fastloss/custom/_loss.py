@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _call, _curvature
+from fastloss import _curvature
 from fastloss._base import (
     PROBABILITIES,
     REALS,
@@ -23,6 +23,7 @@ from fastloss._base import (
     Prediction,
     Reduction,
 )
+from fastloss._core import elements
 from fastloss._parameters import number, parameter
 from fastloss.custom._code import IN_BOUND
 from fastloss.custom._compile import loops
@@ -106,8 +107,8 @@ class CustomLoss(ElementLoss):
         returned = self.text.partition(":")[2].strip()
         return re.sub(r"\s+", "_", re.sub(r" ?([^\w\s]) ?", r"\1", returned)).replace(":", "")
 
-    def _make_kernel(self) -> _call.Kernel:
-        return _call.Kernel(loops(self.formula, self.values), self.values[:IN_BOUND],
+    def _make_kernel(self) -> elements.Kernel:
+        return elements.Kernel(loops(self.formula, self.values), self.values[:IN_BOUND],
                             self.reduction)
 
     def _domains(self) -> tuple[Interval, Interval]:

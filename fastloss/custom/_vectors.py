@@ -9,7 +9,7 @@ import numba
 import numba.core.cgutils
 from numba.extending import intrinsic
 
-from fastloss import _limits
+from fastloss._core import limits
 from fastloss._core.simd_level import kernels
 from fastloss.custom._code import TYPES, VECTORS
 
@@ -36,7 +36,7 @@ def functions() -> dict[str, Any]:
             llvmlite.binding.add_symbol(symbol, address)
             found[f"{name}_{kind}"] = types.ExternalFunction(symbol, signature)
     whole, double = types.intp, types.float64
-    for kind, address in zip(TYPES, _limits.ADDRESSES, strict=True):
+    for kind, address in zip(TYPES, limits.ADDRESSES, strict=True):
         array = types.CPointer(getattr(types, kind))
         signature = types.void(
             types.CPointer(types.int32), types.CPointer(double), whole, types.CPointer(double),

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from fastloss.embedding import batch_distance, batch_similarity, paired, triplets, two_views
 from fastloss.embedding import blocks as blocks
-from fastloss.embedding import distances, paired, similarities, triplets, twosided
 from fastloss.embedding._batch import BatchPartial as BatchPartial
 from fastloss.embedding.batch_distance import *
-from fastloss.embedding.paired import *
 from fastloss.embedding.batch_similarity import *
+from fastloss.embedding.paired import *
 from fastloss.embedding.triplets import *
 from fastloss.embedding.two_views import *
 
@@ -15,6 +15,6 @@ if not TYPE_CHECKING:
     # mypy takes a star import for a re-export unless it sees an `__all__`, of which it understands
     # lists of literals only.
     __all__ = ["BatchPartial"] + [
-        name for family in (paired, triplets, distances, similarities, twosided)
+        name for family in (paired, triplets, batch_distance, batch_similarity, two_views)
         for name in family.__all__
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastloss import _batch
+from fastloss._core import batch as core
 from fastloss.embedding._batch import Batch, BatchLoss, Terms
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SummedLoss(BatchLoss):
         total, nonzero = batch.pairs.run(
             self._kernel, "weigh", gradient=gradient, others=others, columns=others,
             weight=(mine, mine if batch.symmetric else 0.0), **self._thresholds)
-        weight = _batch.total(batch.weigh(self._weight(batch.same, batch.different)))
+        weight = core.total(batch.weigh(self._weight(batch.same, batch.different)))
         return Terms(total, weight, nonzero, 0.5 if batch.symmetric else 1.0)
 
 
@@ -138,8 +138,8 @@ class ExponentLoss(BatchLoss):
         counts = slopes.counts.astype(np.float64)
         counts = share * (counts if weights is None else counts * weights)
         cost = np.where(slopes.counts, slopes.cost, 0.0) * counts
-        terms = Terms(_batch.total(cost), _batch.total(counts),
-                      _batch.total(counts * self._costs(same, different)))
+        terms = Terms(core.total(cost), core.total(counts),
+                      core.total(counts * self._costs(same, different)))
         by_same = slopes.same if isinstance(slopes.same, float) else counts * slopes.same
         return terms, anchors, Slopes(cost, counts, counts * slopes.different, by_same,
                                       np.where(slopes.counts, counts * slopes.total, 0.0))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from fastloss import _batch
 from fastloss._base import SAMPLE_WEIGHT, Input, Loss
-from fastloss._labels import number_labels
+from fastloss._core import batch as core
 from fastloss._core.simd_level import kernels
+from fastloss._labels import number_labels
 from fastloss._parameters import choice, number
 from fastloss.embedding._inputs import (
     read_labels,
@@ -118,7 +118,7 @@ class BatchLoss(Loss):
         n_threads: int | None,
     ) -> Any:
         """Return the pairs of packed rows of one or two sides."""
-        return _batch.Pairs(x, codes, others, other_codes, distance=self.measure != "product",
+        return core.Pairs(x, codes, others, other_codes, distance=self.measure != "product",
                             normalize=self.unit_rows, cosine=self.measure == "cosine",
                             n_threads=n_threads)
 
@@ -127,7 +127,7 @@ class BatchLoss(Loss):
         other_codes: Array | None, weights: Array | None, n_threads: int | None,
     ) -> Batch:
         """Return the pairs of one or two sides, and how many of either kind there are."""
-        same, different = _batch.class_sizes(
+        same, different = core.class_sizes(
             codes, codes if other_codes is None else other_codes, n_codes, others is None)
         pairs = self._pairs(x, codes, others, other_codes, n_threads)
         return Batch(pairs, weights, same, different, others is None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _batch
+from fastloss._core import batch as core
 from fastloss._values import labels_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def rows_of(name: str, value: Any) -> Array:
     """Return rows of numbers, of a type that is computed in, contiguous."""
-    array: Array = _batch.read_numbers(value, name)
+    array: Array = core.read_numbers(value, name)
     if array.ndim != 2:
         raise ValueError(
             f"{name} must have two dimensions, rows and components, got shape {array.shape}")
@@ -47,7 +47,7 @@ def read_weights(value: Any, rows_name: str, n: int) -> Array | None:
     """Return weights of anchors in float64, or None."""
     if value is None:
         return None
-    weights: Array = _batch.read_numbers(value, "sample_weight")
+    weights: Array = core.read_numbers(value, "sample_weight")
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must hold a weight for each row of {rows_name}, shape "
                          f"({n},), got {weights.shape}")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastloss import _batch
+from fastloss._core import batch as core
 from fastloss._functions import function_of
 from fastloss._parameters import choice, either, flag, number, parameter
+from fastloss.embedding._anchors import ExponentLoss, SummedLoss
 from fastloss.embedding._batch import REDUCTION, Batch, LabelLoss, Reduction, Terms
 from fastloss.embedding._paired_base import DISTANCE, Distance
-from fastloss.embedding._anchors import ExponentLoss, SummedLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -240,7 +240,7 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
             self._kernel, "lift", gradient=gradient, others=others, columns=True,
             weight=(mine, mine if batch.symmetric else 0.0),
             factor=tuple((log, 0.0, 0.0) for log in logs))
-        weight = _batch.total(pairs.a.sums[2, :pairs.a.n])
+        weight = core.total(pairs.a.sums[2, :pairs.a.n])
         if gradient:
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 factor = tuple(

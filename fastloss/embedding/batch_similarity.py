@@ -9,7 +9,6 @@ import numpy as np
 
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
-from fastloss.embedding._batch import FACTOR, REDUCTION, LabelLoss, Reduction, check_temperature
 from fastloss.embedding._anchors import (
     Anchors,
     ExponentLoss,
@@ -18,6 +17,7 @@ from fastloss.embedding._anchors import (
     sigmoid,
     softplus,
 )
+from fastloss.embedding._batch import FACTOR, REDUCTION, LabelLoss, Reduction, check_temperature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -51,8 +51,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _batch
+from fastloss._core import batch as core
 from fastloss._labels import number_labels
+from fastloss.embedding._anchors import (
+    QUIET,
+    Anchors,
+    ExponentLoss,
+    SummedLoss,
+    factors_of,
+    logs_of,
+)
 from fastloss.embedding._batch import BatchLoss, BatchPartial
 from fastloss.embedding._inputs import (
     read_labels,
@@ -60,7 +68,6 @@ from fastloss.embedding._inputs import (
     rows_of,
     side_by_side,
 )
-from fastloss.embedding._anchors import QUIET, Anchors, ExponentLoss, SummedLoss, factors_of, logs_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -215,7 +222,7 @@ class Block:
         pairs = self.loss._pairs(x, codes[0], z, None if one else codes[1], n_threads)
         found = []
         for mine, theirs in zip(codes, reversed(codes), strict=True):
-            found.append(_batch.class_sizes(mine, theirs, count, one))
+            found.append(core.class_sizes(mine, theirs, count, one))
         return pairs, found
 
     def _is_anchor(self, second: bool) -> bool:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _batch
 from fastloss._base import SAMPLE_WEIGHT, Input
+from fastloss._core import batch as core
 from fastloss._functions import function_of
 from fastloss._parameters import flag, number, parameter
+from fastloss.embedding._anchors import OwnSoftmaxLoss, SummedLoss
 from fastloss.embedding._batch import (
     FACTOR,
     REDUCTION,
@@ -19,7 +20,6 @@ from fastloss.embedding._batch import (
     TwoSidedLoss,
     check_temperature,
 )
-from fastloss.embedding._anchors import OwnSoftmaxLoss, SummedLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -220,7 +220,7 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
         return np.ones(same.shape)
 
     def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
-        by_bias = scale * _batch.total(pairs.weight_sums()) / self.scale
+        by_bias = scale * core.total(pairs.weight_sums()) / self.scale
         return {"scale": along / self.scale, "bias": by_bias}
 
 

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastloss import _call
 from fastloss._base import Loss, Partial
+from fastloss._core import elements
 
 try:
     import dask.array as da
@@ -220,7 +220,7 @@ def _partial(y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None) -> Array
 def _partial_and_grad(
     y: Any, p: Any, w: Any, loss: Loss, n_threads: int | None, scale: Any
 ) -> Array:
-    sums, grad = _call.partial_sums_and_grad(loss._kernel, y, p, w, float(scale), n_threads)
+    sums, grad = elements.partial_sums_and_grad(loss._kernel, y, p, w, float(scale), n_threads)
     return _box({"part": Partial(loss, *sums), "grad": grad}, _axes(loss, p))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss import _call
 from fastloss._base import Partial, PredictionLoss
+from fastloss._core import elements
 
 # float64, and within the formulas the widest type there is
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ class Reference(PredictionLoss):
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Array, Array, Array, Array]:
         """Return w, w l, w l' and w l''."""
-        y, p, w = _call.read_inputs(y_true, y_pred, sample_weight)
+        y, p, w = elements.read_inputs(y_true, y_pred, sample_weight)
         single = p.dtype.kind == "f" and p.dtype.itemsize <= 4
         dtype = np.dtype(np.float32 if single else np.float64)
         # labels and weights are rounded to the computation's dtype, as the kernels do

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import fastloss
-from fastloss import _rows
+from fastloss._core import rows as core
 from fastloss.reference._base import Array, Reference, function_of, term
 from fastloss.reference.probability import LogLoss
 
@@ -78,7 +78,7 @@ class CrossEntropyLoss(Reference, fastloss.CrossEntropyLoss):
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Array, Array, Array, Array]:
         """Return what counts in a mean, w l, w l' and w l''."""
-        y, p, w = _rows.read_rows(y_true, y_pred, sample_weight)
+        y, p, w = core.read_rows(y_true, y_pred, sample_weight)
         dtype = np.dtype(np.float32 if p.dtype.kind == "f" and p.dtype.itemsize <= 4
                          else np.float64)
         w64 = np.ones(len(p)) if w is None else w.astype(dtype).astype(np.float64)

@@ -1,0 +1,1 @@
+"""What the command line runs: comparisons, a training example, losses of files."""
