@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastloss._version import __version__ as __version__
 
-if _PathFinder.find_spec("fastloss._core.elements", list(__path__)) is None:
+if _PathFinder.find_spec("fastloss._core.elements", [f"{__path__[0]}/_core"]) is None:
     # Python was started in a checkout whose modules are not compiled, and found this folder
     # before the installed package. The installed one is meant; it takes over the name.
     _root = _Path(__file__).resolve().parents[1]

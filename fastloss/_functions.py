@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
+from fastloss._base import Loss
 from fastloss._parameters import shared, snake_case
 
 Entries = dict[str, tuple[str, str]]  # type and text of parameters in a docstring, by name
@@ -31,7 +32,7 @@ class Value(NamedTuple):
 
 
 def function_of(
-    cls: type[Any], summary: str, *, name: str = "", **meanings: str
+    cls: type[Loss], summary: str, *, name: str = "", **meanings: str
 ) -> Callable[..., Any]:
     """Return the function for the value of a loss.
 
@@ -49,8 +50,7 @@ def function_of(
     name = name or snake_case(cls.__name__)
     value, own = _value_of(cls.value), dict(inspect.signature(cls).parameters)
     values = ", ".join(own)
-    # Messages of a class may have its own names for the data.
-    names = dict(zip((item.name for item in value.data), getattr(cls, "_names", ()), strict=False))
+    names = {item.name: item.alias for item in cls.inputs if item.alias}
     data = [item.replace(name=names.get(item.name, item.name)) for item in value.data]
     last = [item for item in value.options if item.name in ("out", "n_threads")]
     parameters = [

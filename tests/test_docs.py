@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import fastloss
-from fastloss import embedding, pointwise, train_embedding
+from fastloss import embedding, pointwise
+from fastloss.commands import train_embedding
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,15 +13,15 @@ import fastloss as fl
 from fastloss import _base, reference
 from fastloss._base import DISTANCES, REALS, Input, Loss
 from fastloss.custom import loss as custom
-from fastloss.embedding import _common
+from fastloss.embedding import _batch
 from fastloss.embedding.blocks import Block
 
 CLASSES = [getattr(fl, name) for name in fl.__all__ if name.endswith("Loss") and name != "Loss"]
 every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 
 # which are no losses themselves
-BASES = [Loss, _base.PredictionLoss, _base.ElementLoss, _base.RowwiseLoss, _common.BatchLoss,
-         _common.LabelLoss, _common.TwoSidedLoss]
+BASES = [Loss, _base.PredictionLoss, _base.ElementLoss, _base.RowwiseLoss, _batch.BatchLoss,
+         _batch.LabelLoss, _batch.TwoSidedLoss]
 
 
 def elements():
@@ -78,13 +78,13 @@ def test_every_loss_states_its_facts(cls):
     assert all(isinstance(each, _base.Interval) for each in loss._domains())
     assert loss._for_scores() or loss.takes_scores or loss.prediction == "distance"
     if loss.sample == "anchor":
-        assert loss.sides in options_of(_common.Sides)
-        assert loss.measure in options_of(_common.Measure)
+        assert loss.sides in options_of(_batch.Sides)
+        assert loss.measure in options_of(_batch.Measure)
         assert {type(getattr(loss, name)) for name in
                 ("unit_rows", "keys_are_anchors", "blockwise")} == {bool}
 
 
-@pytest.mark.parametrize("cls", [Loss, _common.BatchLoss])
+@pytest.mark.parametrize("cls", [Loss, _batch.BatchLoss])
 def test_public_facts_are_documented_where_they_are_declared(cls):
     facts = {name for name, item in vars(cls).items() if isinstance(item, property)}
     facts |= set(inspect.get_annotations(cls))

@@ -45,4 +45,4 @@ def _chosen():
 AVAILABLE = _available()
 LEVEL = _chosen()
 kernels = importlib.import_module(f"fastloss.{MODULES[LEVEL]}")
-bounds = importlib.import_module(f"fastloss.{MODULES[LEVEL].replace('_kernels', '_bounds')}")
+bounds = importlib.import_module(f"fastloss.{MODULES[LEVEL].replace('_kernels', '_core.bounds')}")
