@@ -300,12 +300,12 @@ def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) 
         for line in (*lines, *([f"numbers: {json}"] if json is not None else [])):
             print(line)
         print(end="", flush=True)  # which takes a closed standard output, too
-    except BrokenPipeError:  # as in `fastloss compare | head -3`; the files are written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, UnicodeEncodeError) as error:  # a full disk; letters the terminal lacks
-        print(f"fastloss: cannot print the table: {error}", file=sys.stderr)
         # what is left in the buffer would fail once more at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # as in `fastloss compare | head -3`
+            return 0    # the files are written
+        print(f"fastloss: cannot print the table: {error}", file=sys.stderr)
         return 1
     return 0
 

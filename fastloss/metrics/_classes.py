@@ -80,12 +80,8 @@ def read_labels(y_true: Any, name: str = "y_true") -> Array:
     return y
 
 
-def read_target(y_true: Any, name: str = "y_true") -> Target:
-    """Return labels with their kind: "binary", "multiclass" or "multilabel-indicator".
-
-    Raises for what holds no class labels.
-    """
-    y = read_labels(y_true, name)
+def check_labels(y: Array, name: str = "y_true") -> None:
+    """Raise for an array that does not hold labels of classes."""
     first = y.flat[0] if y.size else None
     if isinstance(first, bytes):
         raise TypeError(f"{name} has labels represented as bytes, which is not supported; convert "
@@ -97,6 +93,15 @@ def read_target(y_true: Any, name: str = "y_true") -> Target:
         check_finite(y, name)
         if not _whole(y):
             raise ValueError(f"Unknown label type: {name} of dtype {y.dtype} has continuous values")
+
+
+def read_target(y_true: Any, name: str = "y_true") -> Target:
+    """Return labels with their kind: "binary", "multiclass" or "multilabel-indicator".
+
+    Raises for what holds no class labels.
+    """
+    y = read_labels(y_true, name)
+    check_labels(y, name)
     if y.dtype.kind == "U" and isinstance(y_true, (list, tuple)):
         labels = y_true if y.ndim == 1 else np.array(y_true, object).ravel().tolist()
         if not all(issubclass(kind, str) for kind in set(map(type, labels))):

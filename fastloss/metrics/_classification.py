@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastloss._labels import factorize, recode
-from fastloss.metrics._classes import check_known, read_labels, read_target, two_values
+from fastloss.metrics._classes import check_known, check_labels, read_labels, two_values
 from fastloss.metrics._inputs import (
     check_array_like,
     check_lengths,
@@ -341,7 +341,7 @@ def hinge_loss(
         decision = column(decision, "pred_decision")
         if len(present) > 2:
             check_known(present, found, labels)
-        read_target(y)
+        check_labels(y)
         positive = codes == 1
     w = None if sample_weight is None else dense(sample_weight, "sample_weight")
     if w is not None and w.shape != decision.shape:
