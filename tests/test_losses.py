@@ -8,7 +8,7 @@ import batches
 import numpy as np
 import pytest
 from cases import CASES, seeded, snake
-from test_paired import LOSSES as PAIRED
+from paired import LOSSES as PAIRED
 
 import fastloss as fl
 from fastloss import reference
@@ -18,7 +18,7 @@ CLASSES = {name: getattr(fl, name) for name in fl.__all__ if name.endswith("Loss
            and name != "Loss"}
 # of rows; those have no rows in CASES: tests/test_rowwise.py is theirs
 ROWWISE = {name: cls for name, cls in CLASSES.items() if cls.sample == "row"}
-# of embeddings; tests/batches.py and tests/test_paired.py list them
+# of embeddings; tests/batches.py and tests/embedding/test_paired.py list them
 EMBEDDING = {name: cls for name, cls in CLASSES.items() if cls.takes("rows")}
 POINTWISE = {name: cls for name, cls in CLASSES.items() if name not in {**ROWWISE, **EMBEDDING}}
 KERNELS = simd_level.kernels.bind.__signatures__

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from pictures import png_size
 
 import fastloss as fl
 from fastloss import cli, reference
@@ -17,12 +18,6 @@ from fastloss.commands import compare, compare_report, embedding_report, models,
 COMMANDS = {"compare": (compare, compare_report),
             "train-embedding": (train_embedding, embedding_report)}
 LOSSES = ["ContrastiveLoss", "QualityLoss", "LogLoss", "AbsoluteLoss", "SquaredLoss"]
-
-
-def png_size(path):
-    data = path.read_bytes()
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 # ---- fastloss compare -------------------------------------------------------------------

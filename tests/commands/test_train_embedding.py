@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from pictures import png_size
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
-from test_cli import png_size
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastloss import cli

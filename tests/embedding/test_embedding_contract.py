@@ -283,5 +283,5 @@ print("close")
 def test_every_level_is_close_to_the_oracle(level, module, tmp_path):
     if level not in simd_level.AVAILABLE:
         pytest.skip(f"this machine has no {level}")
-    folder = str(Path(__file__).parent)
+    folder = str(Path(__file__).parents[1])
     assert run_python(LEVELS, tmp_path, folder, module, FASTLOSS_SIMD=level) == "close"

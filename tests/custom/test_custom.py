@@ -15,7 +15,7 @@ from layouts import misaligned, read_only, reverse, strided, swapped
 from numerics import all_results, assert_same_bits, assert_ulp
 
 numba = pytest.importorskip("numba", reason="Numba is not installed")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT / "bench").exists():
     pytest.skip("the formulas are those of the checkout's bench/ folder", allow_module_level=True)
 sys.path.append(str(ROOT))

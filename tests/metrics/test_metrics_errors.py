@@ -1,13 +1,12 @@
 """Where scikit-learn raises or warns, so do the metrics: the same type for the same input."""
 
 import sys
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-import sklearn.metrics
+from outcomes import assert_same_outcome, outcome
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fastloss import metrics
@@ -48,31 +47,6 @@ BAD_WEIGHTS = {
     "object": np.array([1, None, 2], dtype=object), "empty": [], "word": "abc",
     "nan array": np.array([1, NAN, 1]), "0-d": np.array(1.0),
 }
-
-
-def outcome(function, *args, **kwargs):
-    """Return the exception's type or the value, and the kinds of warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            result = type(error)
-    return result, sorted(w.category.__name__ for w in caught
-                          if not issubclass(w.category, RuntimeWarning))
-
-
-def assert_same_outcome(name, *args, raises=True, **kwargs):
-    theirs, their_warnings = outcome(getattr(sklearn.metrics, name), *args, **kwargs)
-    ours, our_warnings = outcome(getattr(metrics, name), *args, **kwargs)
-    if isinstance(theirs, type):
-        # NumPy's private kinds of TypeError, and pandas', are that
-        public = TypeError if "_UFunc" in theirs.__name__ else theirs
-        assert ours is public, f"{theirs} is raised there, {ours} here"
-    else:
-        assert not raises, f"scikit-learn raises nothing: {theirs}"
-        np.testing.assert_allclose(ours, theirs, rtol=3e-7)
-    assert our_warnings == their_warnings
 
 
 @pytest.mark.parametrize("case", BAD_NUMBERS)

@@ -24,7 +24,7 @@ def test_sklearns_own_tests_pass_on_ours():
         pytest.skip(f"scikit-learn {sklearn.__version__} is installed without its tests")
     if sklearn.__version__.split(".")[:2] != ["1", "9"]:
         pytest.skip(f"ours follow scikit-learn 1.9, here is {sklearn.__version__}")
-    paths = [str(Path(__file__).parent), str(Path(fastloss.__file__).parents[1])]
+    paths = [str(Path(__file__).parents[1]), str(Path(fastloss.__file__).parents[1])]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "sklearn_substitution", "-c", os.devnull,
                "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore", f"--rootdir={SUITE}"]
     modules = ("test_classification", "test_regression", "test_common")

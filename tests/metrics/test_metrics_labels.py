@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
-from test_metrics_errors import assert_same_outcome, outcome
+from outcomes import assert_same_outcome, outcome
 
 from fastloss import metrics
 

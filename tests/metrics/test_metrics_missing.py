@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
-from test_metrics_errors import outcome
+from outcomes import outcome
 
 from fastloss import metrics
 

@@ -196,7 +196,7 @@ def test_several_targets():
 
 
 def test_readme_prints_what_it_says(capsys):
-    text = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
     code, printed = re.search(
         r"^## In boosters\n\n```python\n(.*?)```\n\n```\n(.*?)```", text, re.M | re.S).groups()
     exec(code, {})
