@@ -28,10 +28,9 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
     first; so are their lengths.
     """
     cdef Py_ssize_t i, k
-    cdef double square, length, power = 1
+    cdef double square, length, power
     cdef Mode before = enter_default_mode()
     for i in range(start, stop):
-        length = 1
         if normalize:
             power = 1
             square = square_of[real](x + i * dim, dim, power)
@@ -41,8 +40,12 @@ cdef void measure_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssiz
             norm[i] = sqrt(square)
             lift[i] = power
             length = norm[i] if norm[i] != 0 else 1
-        for k in range(dim):
-            total[k] += x[i * dim + k] * power / length
+        if normalize:
+            for k in range(dim):
+                total[k] += x[i * dim + k] * power / length
+        else:
+            for k in range(dim):
+                total[k] += x[i * dim + k]
     leave_default_mode(before)
 
 
@@ -51,19 +54,21 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
                     const double *center, bint distance, bint cosine, real *out,
                     real *base) noexcept nogil:
     cdef Py_ssize_t i, k
-    cdef double length, power = 1, total, e, offset = 0
+    cdef double length, power, total, e, offset = 0
     cdef Mode before = enter_default_mode()
     for k in range(dim):
         offset += center[k] * center[k]
     for i in range(start, stop):
-        # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
-        length = 1
         if normalize:
+            # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
             power = lift[i]
             length = norm[i] if norm[i] != 0 else 1
+            for k in range(dim):
+                out[i * width + k] = <real>(x[i * dim + k] * power / length - center[k])
+        else:
+            for k in range(dim):
+                out[i * width + k] = <real>(x[i * dim + k] - center[k])
         total = 0 if distance else 0.5 * offset
-        for k in range(dim):
-            out[i * width + k] = <real>(x[i * dim + k] * power / length - center[k])
         for k in range(dim):
             e = out[i * width + k]
             total += e * (e if distance else center[k])
