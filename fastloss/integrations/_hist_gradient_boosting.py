@@ -10,7 +10,7 @@ from sklearn._loss.loss import AbsoluteError, BaseLoss
 from sklearn._loss.loss import PinballLoss as Quantile
 
 from fastloss._base import Loss, check_values
-from fastloss.commands import by_name
+from fastloss._catalog import losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def boosting_loss(loss: Any) -> BoostingLoss:
     """Return a loss for scikit-learn's histogram gradient boosting, having checked it."""
     of_scores = _of_scores(loss)
     if of_scores is None:
-        known = [kind.__name__ for kind in by_name.losses().values() if _of_scores(kind())]
+        known = [kind.__name__ for kind in losses().values() if _of_scores(kind())]
         raise TypeError(f"loss must be one of {', '.join(known)}, got {loss!r}")
     if not loss.takes_scores:
         raise ValueError("loss must take any real number for a prediction, with "
