@@ -118,7 +118,7 @@ class CustomLoss(ElementLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is, as far as its domain tells."""
+        """The meaning of a prediction, as far as the domain tells it."""
         return "probability" if self.predictions[:2] == PROBABILITIES[:2] else "number"
 
     @property
