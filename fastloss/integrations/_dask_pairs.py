@@ -1,4 +1,4 @@
-"""Losses of all pairs on Dask: every block of rows meets every other one."""
+"""Batch losses on Dask: every block of rows meets every other one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def value_and_grad(
     loss: Any, first: Any, second: Any, weight: Any, n_threads: int | None,
     gradient: bool,
 ) -> tuple[Any, Any]:
-    """Return value and gradient, None if that is not wanted; see `fastloss.integrations.dask`."""
+    """Return value and gradient, or None for a gradient that is not wanted."""
     if not loss.blockwise:
-        raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
+        raise TypeError(f"loss must be a batch loss with sums of blocks, got {loss!r}")
     names = [each.called for each in loss.inputs[:2]]
     rows, chunks = _matrix(names[0], first, names[1], second)
     weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
@@ -50,7 +50,7 @@ def value_and_grad(
                              f"{keys.shape}")
         sides.append(keys)
         mine = _blocks(loss, (rows,), None, weights)
-    # weights are those of queries, and with them of their keys
+    # a weight is given for each query, and counts for its key too
     theirs = mine if keys is None else _blocks(
         loss, (keys,), None, None if weights is None else cut(weights, keys.chunks[:1]))
     one = keys is None
