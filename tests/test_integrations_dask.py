@@ -364,7 +364,7 @@ M = da.zeros((6, 2), chunks=3)
     ((fl.CrossEntropyLoss(), D, D), ValueError, r"^y_pred must have two dimensions"),
     ((fl.BatchTripletLoss(), M, D), TypeError, r"^loss must be a batch loss with sums"),
     ((fl.LiftedStructureLoss(), M, D), TypeError, r"^loss must be a batch loss with sums"),
-    ((fl.TripletLoss(), M, M), TypeError, r"^loss must be a loss of elements, .*got TripletLoss"),
+    ((fl.TripletLoss(), M, M), TypeError, r"^loss must be a loss of elements .*got TripletLoss"),
     ((fl.SupConLoss(), np.zeros((6, 2)), np.zeros(6)), TypeError, r"^embeddings must be a Dask"),
     ((fl.SupConLoss(), M, D[:5]), ValueError, r"^labels must have the shape \(6,\), as embed"),
     ((fl.InfoNCELoss(), M, M[:4]), ValueError, r"^keys must have the shape of queries, \(6, 2\)"),

@@ -59,7 +59,7 @@ def value_and_grad(
     both = one or loss.keys_are_anchors
 
     def gather(found: dict[tuple[int, int], Any], wanted: bool) -> tuple[list[Any], list[Any]]:
-        """Return sums over the meetings of each block, and of each of the other side."""
+        """Return the sums of each block over its meetings, for both sides."""
         here: list[list[Any]] = [[] for _ in mine]
         there = here if one else [[] for _ in theirs]
         for (i, j), (of_i, of_j) in found.items():
@@ -97,7 +97,7 @@ def value_and_grad(
 
 
 def _matrix(name: str, x: Any, other_name: str, other: Any) -> tuple[Any, Any]:
-    """Return a matrix without its empty blocks, which have no pairs, and its own blocks' sizes."""
+    """Return a matrix without its empty blocks, and the sizes of its blocks before."""
     found = whole_rows(name, array(name, x, other_name, other))
     if unknown(found.chunks):
         raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
@@ -123,7 +123,7 @@ def _blocks(loss: Any, sides: Sequence[Any], labels: Any, weights: Any) -> list[
 
 
 def _add(terms: list[Any]) -> Any:
-    """Return the task of a sum, in steps, so that terms need not all be kept."""
+    """Return the task of a sum in steps, so that memory need not hold all terms."""
     while len(terms) > 1:
         terms = [delayed(_sum, pure=True)(terms[i:i + TOGETHER])
                  for i in range(0, len(terms), TOGETHER)]
