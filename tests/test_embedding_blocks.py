@@ -1,4 +1,4 @@
-"""Losses of all pairs in parts: sums of batches that add up, and a batch in blocks of rows."""
+"""Batch losses in parts: sums of batches that add up, and a batch in blocks of rows."""
 
 import itertools
 import pickle
