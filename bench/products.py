@@ -1,4 +1,4 @@
-"""How fast a loss's matrix products can be made: the limit of losses of all pairs of rows.
+"""How fast a loss's matrix products can be made: the limit of batch losses.
 
 A product is that of n x d and d x n numbers, or of n x n and n x d: 2 n² d operations, by NumPy's
 BLAS. The faster of the two kinds is counted as often as the loss needs products. The sides are two

@@ -1,4 +1,4 @@
-"""What all losses share: parameters, facts about them, domains; and the methods of predictions.
+"""Base classes of the losses: parameters, facts, domains, and the methods on predictions.
 
 Loss -> PredictionLoss -> ElementLoss, RowwiseLoss; PairedLoss and BatchLoss are in `embedding`
 """
@@ -31,7 +31,7 @@ REDUCTION = choice("mean", "sum", "none", "sum_over_batch_size")
 
 
 class Interval(NamedTuple):
-    """A range of valid values, closed unless said otherwise, and what is in it."""
+    """A range of valid values, and the words for them in messages."""
 
     low: float
     high: float
@@ -41,7 +41,7 @@ class Interval(NamedTuple):
     whole: bool = False
 
     def holds(self, values: Array) -> Array:
-        """Return which values are finite and in the range."""
+        """Return a mask of the values that are finite and in the range."""
         if self.ends_only:
             at_an_end: Array = (values == self.low) | (values == self.high)
             return at_an_end
@@ -68,8 +68,8 @@ class Outside(NamedTuple):
     argument: str  # as "y_true"
     at: tuple[int, ...]  # index of the first
     value: float
-    told: str  # how many there are, and what is expected
-    cure: str
+    told: str  # the expected values, and how many are not: "labels ..., but 3 of 9 values"
+    cure: str  # advice, or nothing
 
     def error(self) -> ValueError:
         """Return the error for a call with these values."""
@@ -80,9 +80,9 @@ class Outside(NamedTuple):
 
 def check_values(name: str, array: Array, domain: Interval) -> None:
     """Raise ValueError if some value is not finite or is outside its domain."""
-    found = find_outside(name, array, domain)
-    if found:
-        raise found.error()
+    outside = find_outside(name, array, domain)
+    if outside:
+        raise outside.error()
 
 
 def find_outside(
@@ -94,7 +94,7 @@ def find_outside(
     """
     kept = array if ignored is None else array[~ignored]
     if kept.size and not (domain.ends_only or (domain.whole and kept.dtype.kind == "f")):
-        # least and largest say enough, and are NaN if there is one
+        # the least and the largest value decide, and are NaN if any value is
         with np.errstate(invalid="ignore"):
             ends = np.array([kept.min(), kept.max()], np.float64)
         if domain.holds(ends).all():
@@ -120,28 +120,28 @@ def find_outside(
                    _cure(kept, domain))
 
 
-LABEL_CURES = {  # what makes common labels those between the low and high end of a domain
+LABEL_CURES = {  # by the ends of a domain: formulas that turn other common labels into its labels
     (0.0, 1.0): {(-1.0, 1.0): "(y + 1) / 2", (1.0, 2.0): "y - 1", (0.0, 255.0): "y / 255"},
     (-1.0, 1.0): {(0.0, 1.0): "2 y - 1", (1.0, 2.0): "2 y - 3"},
 }
 
 
 def _cure(array: Array, domain: Interval) -> str:
-    """Return what makes values of a common kind those of a domain, or nothing."""
+    """Return advice that turns values of a common kind into valid ones, or an empty string."""
     ends, are_labels = (domain.low, domain.high), "labels" in domain.what
-    found = np.unique(array).astype(np.float64).tolist()
+    distinct = np.unique(array).astype(np.float64).tolist()
     if are_labels:
         for pair, cure in LABEL_CURES[ends].items():
-            if set(found) <= set(pair):
+            if set(distinct) <= set(pair):
                 return f"; labels {pair[0]:g} and {pair[1]:g} become {ends[0]:g} and {ends[1]:g} " \
                        f"by {cure}"
-    if domain.whole and found[0] == 1 and found[-1] == domain.high + 1:
-        return f"; labels from 1 to {found[-1]:g} become class numbers by y - 1"
-    if ends == (0.0, 1.0) and not domain.whole and found[0] >= 0 and found[-1] <= 100:
-        if are_labels and all(map(float.is_integer, found)):
-            return "; more than two classes are for CrossEntropyLoss"
-        if found[-1] > 2:
-            return "; per cent must be divided by 100"
+    if domain.whole and distinct[0] == 1 and distinct[-1] == domain.high + 1:
+        return f"; labels from 1 to {distinct[-1]:g} become class numbers by y - 1"
+    if ends == (0.0, 1.0) and not domain.whole and distinct[0] >= 0 and distinct[-1] <= 100:
+        if are_labels and all(map(float.is_integer, distinct)):
+            return "; use CrossEntropyLoss for more than two classes"
+        if distinct[-1] > 2:
+            return "; divide per cent by 100"
     return ""
 
 
@@ -160,7 +160,7 @@ class Input(NamedTuple):
     role: Role
     gradient: bool = False      # whether `value_and_grad` has a gradient by it
     optional: bool = False
-    alias: str = ""             # what messages and the function call it, if not by its name
+    alias: str = ""             # its name in messages and in the function, if it has another one
 
     @property
     def called(self) -> str:
@@ -182,25 +182,27 @@ class Loss(Parametrised):
     inputs : tuple of Input
         The arrays that the loss takes, in the order of `value`'s parameters.
     sample : {"element", "row", "pair", "triplet", "anchor"}
-        What has a loss of its own, one number of ``reduction="none"``: an element of `y_pred`, a
-        row of it, a pair or triplet of rows, or a row of a batch beside the others.
+        The unit that has a loss of its own: an element of `y_pred`, a row of it, a pair or triplet
+        of rows, or an anchor, a row of a batch that is compared with the others. Where the loss
+        takes ``reduction="none"``, the result has one number for each.
     prediction : str or None
-        What a prediction is: a "number" in the unit of the target; a "score", of which the sign is
-        the class; a "logit", or "probability", of class 1 or of each class; a "distance", of two
+        The meaning of a prediction: a "number" in the unit of the target; a "score", with the class
+        as its sign; a "logit", or "probability", of class 1 or of each class; a "distance", of two
         things that the target calls similar or not; a "log-rate" or "rate", the mean of a target
-        >= 0. None for losses of rows of embeddings.
+        >= 0. None for losses of embeddings.
     curvature : {"curved", "flat in parts", "flat"}
-        Where the second derivative by a prediction is 0: at single ones at most; over an interval
-        of them, for some targets or parameters; everywhere, beside a slope, but at the target.
+        Where the second derivative by a prediction is 0. "curved": at single predictions at most;
+        "flat in parts": over an interval, for some targets or parameters; "flat": everywhere but
+        at the target, although there is a slope.
     convex : bool
         Whether no second derivative by a prediction is negative.
     bounded_below : bool
-        Whether the loss has a least value over all predictions it takes. Of distances these are
-        all numbers, as a model's scores may fall below 0.
+        Whether the loss has a least value over all predictions it takes. For a loss of distances
+        these are all numbers, as a model's scores may fall below 0.
     of_residual : bool
         Whether the loss depends on the difference of prediction and target alone.
     takes_scores : bool
-        Whether a prediction may be any number, as a linear model's is.
+        Whether a prediction may be any number, such as the output of a linear model.
     """
 
     reduction: Any
@@ -208,15 +210,15 @@ class Loss(Parametrised):
     sample: ClassVar[Literal["element", "row", "pair", "triplet", "anchor"]]
     of_residual: ClassVar[bool] = False
     _kernel: Any
-    # The parameter that, if True, makes the loss one of raw scores; "" if there is none.
+    # The parameter that makes the loss take raw scores if it is True; "" if there is none.
     _score_option: ClassVar[str] = ""
-    # The level of the quantile of targets that is the best constant; None if it is none.
+    # The best constant prediction is this quantile of the targets; None if it is not a quantile.
     _best_quantile: float | None = None
-    # What labels are called in pictures, beside their numbers.
+    # Names of labels in pictures, beside their numbers.
     _label_names: Mapping[float, str] = {}
-    # The units of value and gradient in pictures; "" for none that is worth saying.
+    # The units of value and gradient in pictures; "" if there is none to show.
     _units: tuple[str, str] = ("", "")
-    # What keeps Newton's steps from going too far; None where second derivatives do.
+    # A lower bound of second derivatives that limits Newton's steps; None if the exact ones do.
     _newton_bound: Bound | None = None
 
     def __init__(self) -> None:     # dataclasses have their own
@@ -225,7 +227,7 @@ class Loss(Parametrised):
 
     @property
     def prediction(self) -> Prediction | None:
-        """What a prediction is."""
+        """The meaning of a prediction."""
         return None
 
     @property
@@ -244,22 +246,22 @@ class Loss(Parametrised):
         return True
 
     def _domains(self) -> tuple[Interval, Interval]:
-        """Return what targets and predictions are meant to be."""
+        """Return the valid ranges of targets and of predictions."""
         return REALS, REALS
 
     @property
     def takes_scores(self) -> bool:
-        """Whether a prediction may be any number, as a linear model's is."""
+        """Whether a prediction may be any number, such as the output of a linear model."""
         return self._domains()[1] == REALS
 
     def _for_scores(self) -> str:
-        """Return what to use for predictions that may be any number, if those here may not."""
+        """Return how to get a loss that takes any number, if this one does not."""
         return f"use {self._score_option}=True" if self._score_option else ""
 
     def _least_curvature(self, y: Array, p: Array, w: Any) -> Bound | Array | None:
-        """Return what second derivatives are to be at least, for Newton's steps not to go too far.
+        """Return lower bounds of the second derivatives, which limit Newton's steps.
 
-        Of a loss of raw scores with ``reduction="sum"``. None where the exact ones will do.
+        For a loss of raw scores with ``reduction="sum"``. None if the exact derivatives do.
         """
         return self._newton_bound
 
@@ -268,7 +270,7 @@ class Loss(Parametrised):
         return None if self._best_quantile is None else weighted_quantile(y, self._best_quantile, w)
 
     def _middle(self, y: Array, w: Any) -> float:
-        """Return where to seek the best constant prediction from."""
+        """Return a prediction from which to search for the best constant one."""
         return 0.0
 
     @property
@@ -277,17 +279,17 @@ class Loss(Parametrised):
         return self._parameters().get("margin")
 
     def _ignored(self, y: Array) -> Array | None:
-        """Return which targets make their samples count for nothing; None if none can."""
+        """Return a mask of targets that make the loss ignore their samples; None if none does."""
         return None
 
     @property
     def _targets_weigh(self) -> bool:
-        """Whether targets have a say in what weights sum up to."""
+        """Whether the sum of the weights depends on the targets."""
         return False
 
     @property
     def _n_classes(self) -> int | None:
-        """The number of classes, if a parameter says it."""
+        """The number of classes, if a parameter gives it."""
         return None
 
     @classmethod
@@ -297,7 +299,7 @@ class Loss(Parametrised):
 
     @classmethod
     def _called(cls, role: Role) -> tuple[str, ...]:
-        """Return what messages call the inputs of a role."""
+        """Return the names that messages use for the inputs of a role."""
         return tuple(each.called for each in cls.inputs if each.role == role)
 
     def __call__(self, *data: Any, **options: Any) -> Any:
@@ -309,11 +311,11 @@ class Loss(Parametrised):
         raise NotImplementedError
 
     def value_and_grad(self, *data: Any, **options: Any) -> Any:
-        """Return the value, and the gradients by those inputs that have one."""
+        """Return the value, and the gradients by the inputs that have a gradient."""
         raise NotImplementedError
 
     def partial(self, *data: Any, **options: Any) -> Any:
-        """Return the sums over a part of the data, to be added to those of other parts."""
+        """Return the sums over a part of the data, which can be added to other parts' sums."""
         raise NotImplementedError
 
     if TYPE_CHECKING:
@@ -369,22 +371,21 @@ class PredictionLoss(Loss):
         -------
         float, or ndarray for ``reduction="none"``
             Summed in float64, also where an element is beyond the range of float32. The mean of
-            nothing, and a mean whose weights sum to 0, is nan.
+            nothing, and a mean with weights that sum to 0, is nan.
 
         Raises
         ------
         TypeError
-            If an argument does not hold real numbers, or `out` is no float array.
+            If an argument does not hold real numbers, or `out` is not a float array.
         ValueError
             If shapes differ, `n_threads` is less than 1, or `out` is read-only, overlaps an
             input, or is given where the value is a float.
 
         Notes
         -----
-        Denormal numbers count as what they are, and results are rounded to nearest, also where
-        another library has set the thread that calls to something else, as
-        ``torch.set_flush_denormal(True)`` does: each thread computes in the default mode of the
-        processor, and gets back the mode it had.
+        Denormal numbers are not taken for 0, and results are rounded to nearest, even if another
+        library has set another mode for the calling thread, as ``torch.set_flush_denormal(True)``
+        does: each thread computes in the processor's default mode, and returns to the mode it had.
         """
         return elements.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
 
@@ -399,7 +400,7 @@ class PredictionLoss(Loss):
     ) -> Array:
         """Return the derivative of the value by each element of `y_pred`.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -427,7 +428,7 @@ class PredictionLoss(Loss):
     ) -> tuple[Any, Array]:
         """Return value and gradient, computed in one pass over the data.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -454,7 +455,7 @@ class PredictionLoss(Loss):
     ) -> tuple[Array, Array]:
         """Return gradient and diagonal of the Hessian, computed in one pass over the data.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -478,9 +479,9 @@ class PredictionLoss(Loss):
         *,
         n_threads: int | None = None,
     ) -> Partial:
-        """Return the sums over a part of the data, to be added to those of other parts.
+        """Return the sums over a part of the data, which can be added to other parts' sums.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Returns
         -------
@@ -496,7 +497,7 @@ class PredictionLoss(Loss):
     def check(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Raise if the data are not what the loss is meant for.
+        """Raise if the data hold values that the loss is not meant for.
 
         For debugging: the other methods take any number.
 
@@ -511,14 +512,14 @@ class PredictionLoss(Loss):
             If a value is not finite, a label, probability or distance is out of its range, or a
             weight is negative; with the count, and the index and value of the first.
         """
-        found = self._outside(y_true, y_pred, sample_weight)
-        if found:
-            raise found.error()
+        outside = self._outside(y_true, y_pred, sample_weight)
+        if outside:
+            raise outside.error()
 
     def _outside(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
-        """Return what `check` raises an error for."""
+        """Return the values that `check` refuses, or None."""
         y, p, w = elements.read_inputs(y_true, y_pred, sample_weight)
         targets, predictions = self._domains()
         return (find_outside("y_true", y, targets) or find_outside("y_pred", p, predictions)
@@ -526,9 +527,9 @@ class PredictionLoss(Loss):
 
 
 class ElementLoss(PredictionLoss):
-    """Base of losses of elements, each a number for a target and a prediction.
+    """Base of losses of elements: one number for a target and a prediction.
 
-    Subclasses name their loops and what those need in `_kernel_parameters`.
+    Subclasses name their compiled loss and its parameters in `_kernel_parameters`.
     """
 
     sample = "element"
@@ -542,13 +543,55 @@ class ElementLoss(PredictionLoss):
 
 
 class RowwiseLoss(PredictionLoss):
-    """Base of losses of rows of `y_pred`, each with a score for each class."""
+    """Base of losses of rows of `y_pred`: one number for a target and a score for each class."""
 
     sample = "row"
 
+    def value(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Any:
+        """Return the value of the loss.
+
+        Parameters
+        ----------
+        y_true : array_like (n,) of class numbers, or (n, C) of targets
+            The class of each row, or a target for each class.
+        y_pred : array_like (n, C) of real numbers
+            Scores of the C classes; probabilities for ``from_logits=False``. They decide the
+            precision of the computation: float32 for float32 and float16, else float64.
+        sample_weight : array_like (n,) of real numbers, optional
+            Weights of the rows.
+        out : ndarray (n,) of float32 or float64, optional
+            For ``reduction="none"``: where the losses of the rows go.
+        n_threads : int, optional
+            Number of threads, at least 1; by default `fastloss.get_num_threads`.
+
+        Returns
+        -------
+        float, or ndarray (n,) for ``reduction="none"``
+            Summed in float64, also where the loss of a row is beyond the range of float32. The
+            mean of nothing, and a mean with weights that sum to 0, is nan.
+
+        Raises
+        ------
+        TypeError
+            If an argument does not hold real numbers, or `out` is not a float array.
+        ValueError
+            If shapes do not fit, a class number is not one of the classes, `n_threads` is less
+            than 1, or `out` is read-only, overlaps an input, or is given where the value is a
+            float.
+        """
+        return elements.value(self._kernel, y_true, y_pred, sample_weight, out, n_threads)
+
 
 def _add(a: float, a_error: float, b: float, b_error: float) -> tuple[float, float]:
-    """Return the sum of two numbers that are not rounded, and what its rounding took (TwoSum)."""
+    """Return the sum of two numbers with their rounding errors, and its own error (TwoSum)."""
     total = a + b
     back = total - a
     error = ((a - (total - back)) + (b - back)) + (a_error + b_error)

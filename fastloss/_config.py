@@ -1,4 +1,4 @@
-"""What this installation is and uses."""
+"""Show the version and the settings of this installation."""
 
 from __future__ import annotations
 

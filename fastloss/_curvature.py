@@ -1,4 +1,4 @@
-"""Second derivatives that Newton's steps can trust where the exact ones vanish or are negative.
+"""Bounds of second derivatives, for Newton's steps where the exact ones vanish or are negative.
 
 A step is slope over curvature. Far from its target a robust loss has a slope and hardly any
 curvature: the step then goes anywhere. Two bounds keep it near:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Bound(NamedTuple):
-    """What a second derivative is to be at least, as the compiled pass understands it.
+    """A lower bound of second derivatives, as the compiled pass understands it.
 
     Of kind "half jump over residual", residuals below a part of a typical one, and those below
     `least`, count as that large. Of the others the bound is 0 up to a distance of `least`. Weights

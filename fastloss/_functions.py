@@ -21,7 +21,7 @@ Entries = dict[str, tuple[str, str]]  # type and text of parameters in a docstri
 
 
 class Value(NamedTuple):
-    """What the method `value` of a class of losses takes and says."""
+    """Signature and docstring of the method `value` of a class of losses."""
 
     data: list[inspect.Parameter]
     weight: inspect.Parameter
@@ -44,8 +44,8 @@ def function_of(
     name : str, optional
         Name of the function; by default the name of the class in snake case.
     **meanings : str
-        What parameters of the function mean, where the docstrings of the class and of its `value`
-        do not say it well.
+        Texts on parameters of the function, to replace the texts in the docstrings of the class
+        and of its `value`.
     """
     name = name or snake_case(cls.__name__)
     value, own = _value_of(cls.value), dict(inspect.signature(cls).parameters)
@@ -94,7 +94,7 @@ def function_of(
 
 @cache
 def _value_of(method: Callable[..., Any]) -> Value:
-    """Return what a method `value` takes and says; many classes share one."""
+    """Return signature and docstring of a method `value`, which many classes share."""
     signature, sections = inspect.signature(method), _sections(method)
     _, *taken = signature.parameters.values()
     *data, weight = (item for item in taken if item.kind is item.POSITIONAL_OR_KEYWORD)
@@ -111,17 +111,17 @@ def _sections(documented: Any) -> dict[str, str]:
 
 
 def _entries(section: str) -> Entries:
-    """Return what a section says of parameters; those listed together have the same."""
-    found: Entries = {}
+    """Return the entries of a section by parameter; parameters listed together share one."""
+    entries: Entries = {}
     for entry in re.split(r"\n(?=\S)", section):
         header, _, text = entry.partition("\n")
         names, _, kind = header.partition(" : ")
-        found.update(dict.fromkeys(names.split(", "), (kind, text)))
-    return found
+        entries.update(dict.fromkeys(names.split(", "), (kind, text)))
+    return entries
 
 
 def _listed(names: Iterable[str], entries: Entries) -> str:
-    """Return the section of these parameters; neighbours with the same entry share it."""
+    """Return the text of the section on these parameters; equal neighbours share an entry."""
     groups: list[tuple[list[str], tuple[str, str]]] = []
     for name in names:
         if groups and groups[-1][1] == entries[name]:

@@ -1,7 +1,7 @@
-"""Labels as codes: whole numbers from 0 on, equal where the labels are.
+"""Encode labels as codes: integers from 0, equal where the labels are equal.
 
-For the classes of metrics, the labels of embeddings and the groups of streams. What is a label, and
-what one that is missing, each of them decides for itself.
+For the classes of metrics, the labels of embeddings and the groups of streams. Each of them decides
+for itself which values are labels, and which are missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def factorize(y: Array) -> tuple[Array, Array]:
     kind = y.dtype.kind
     if kind in "biu" and y.size:
         low, high = int(y.min()), int(y.max())
-        if high - low < 4 * y.size + 1024:      # a table of them beats sorting
+        if high - low < 4 * y.size + 1024:      # a table of these values beats sorting
             return _count(y, low, high)
     if kind == "O":
         return _sort_objects(y)
@@ -46,7 +46,7 @@ def factorize(y: Array) -> tuple[Array, Array]:
 
 
 def _count(y: Array, low: int, high: int) -> tuple[Array, Array]:
-    """Return the distinct values and codes of integers from low to high, by a table of these."""
+    """Return the distinct values and the codes of integers from low to high, by a table."""
     above = y if y.dtype.kind == "u" else y.astype(np.intp, copy=False)
     if low:
         above = above - above.dtype.type(low)
@@ -82,7 +82,7 @@ def number_objects(objects: list[Any], values: Iterable[Any]) -> Array:
 
 
 def recode(codes: Array, values: list[Any], labels: list[Any]) -> Array:
-    """Return codes among `values` as codes among `labels`, which have all of them.
+    """Return codes among `values` as codes among `labels`, which contain all values.
 
     Codes are bool for two labels.
     """
@@ -98,7 +98,7 @@ def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
     Raises TypeError, with `name`, for labels that cannot be compared with each other.
     """
     if all(side.dtype.kind in "biu" for side in sides if side.size):
-        small = small_labels(sides)     # compiled, as most labels are such and most batches small
+        small = small_labels(sides)     # compiled: most labels are integers, and most batches small
         if small is not None:
             return small
     filled = [side for side in sides if side.size]
@@ -107,7 +107,7 @@ def number_labels(name: str, *sides: Array) -> tuple[list[Array], int]:
         raise TypeError(f"{name} must hold integers or strings that can be compared with each "
                         f"other, got dtypes {' and '.join(str(side.dtype) for side in sides)}")
     if kinds == {"i", "u"} and np.result_type(*filled).kind == "f":
-        filled = [side.astype(object) for side in filled]      # no integer type holds them all
+        filled = [side.astype(object) for side in filled]      # no integer type holds both
     try:
         values, codes = factorize(np.concatenate(filled or sides))
     except TypeError as error:

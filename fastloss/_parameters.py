@@ -20,14 +20,14 @@ P = TypeVar("P", bound="Parametrised")
 
 
 def scalar(value: Any) -> Any:
-    """Return the element of an array without dimensions; anything else as it is."""
+    """Return the element of an array without dimensions, and anything else unchanged."""
     if getattr(value, "shape", None) == () and not np.ma.is_masked(value):
         return np.asarray(value)[()]
     return value
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number: of Python or NumPy, but no bool and no time."""
+    """Whether a value is a real number of Python or NumPy, and neither a bool nor a time."""
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.timedelta64))
 
 
@@ -75,7 +75,7 @@ def outside(low: float, high: float) -> Check:
 
 
 def choice(*options: Any) -> Check:
-    """Return a check for one of some values."""
+    """Return a check that a value is one of the options."""
     listed = ", ".join(repr(option) for option in options[:-1]) + f" or {options[-1]!r}"
 
     def check(name: str, value: Any) -> Any:
@@ -91,7 +91,7 @@ def choice(*options: Any) -> Check:
 
 
 def _is_option(given: Any, option: Any) -> bool:
-    """Whether a value is an option: a string, a number, or a tuple, where bools will do."""
+    """Whether a value equals an option: a string, a number, or a tuple of numbers or bools."""
     if isinstance(option, tuple):
         return (isinstance(given, tuple) and len(given) == len(option)
                 and all(np.ndim(item) == 0 and item == each
@@ -102,7 +102,7 @@ def _is_option(given: Any, option: Any) -> bool:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Check for a bool."""
+    """Return the value of a flag as a bool; raise ValueError if it is not True or False."""
     given = scalar(value)
     if isinstance(given, (bool, np.bool_)):
         return bool(given)
@@ -110,7 +110,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def either(special: Any, check: Check) -> Check:
-    """Return a check for one special value, or whatever `check` takes."""
+    """Return a check that takes a special value, and all that `check` takes."""
 
     def check_either(name: str, value: Any) -> Any:
         if value is special or (isinstance(special, str) and _is_option(scalar(value), special)):
@@ -125,7 +125,7 @@ def either(special: Any, check: Check) -> Check:
 
 
 def snake_case(name: str) -> str:
-    """Return the name of a class in the words of a function, as "log_loss" of "LogLoss"."""
+    """Return the name of a function for the name of a class: "log_loss" for "LogLoss"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
@@ -135,7 +135,7 @@ def parameter(default: Any, check: Check) -> Any:
 
 
 class Parametrised:
-    """Base of frozen keyword-only dataclasses whose fields are made by `parameter`."""
+    """Base of frozen keyword-only dataclasses with fields made by `parameter`."""
 
     def __post_init__(self) -> None:
         for item in fields(self):  # type: ignore[arg-type]
@@ -144,14 +144,14 @@ class Parametrised:
         object.__setattr__(self, "_kernel", self._make_kernel())
 
     def _make_kernel(self) -> Any:
-        """Return what the kernels need of the parameters."""
+        """Return the object or bytes that hand the parameters to the compiled code."""
         raise NotImplementedError
 
     def _parameters(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
 
     def _defaults(self) -> dict[str, Any]:
-        """Return parameters that a name need not show while they are as here."""
+        """Return the defaults of parameters; a name leaves out a parameter at its default."""
         return {item.name: item.default for item in fields(self)}  # type: ignore[arg-type]
 
     @property
@@ -164,9 +164,10 @@ class Parametrised:
         return snake_case(self._title)
 
     def _name(self) -> str:
-        """Return the name as of a function, with the parameters that differ from their defaults.
+        """Return the name of the function, with the parameters that differ from their defaults.
 
-        As "pinball_loss(quantile=0.9)"; without blanks, as logs are split at them.
+        For example "pinball_loss(quantile=0.9)"; without blanks, as boosters split their logs at
+        blanks.
         """
         defaults = self._defaults()
         shown = [f"{name}={value!r}" for name, value in self._parameters().items()
@@ -174,7 +175,7 @@ class Parametrised:
         return (self._word() + (f"({','.join(shown)})" if shown else "")).replace(" ", "")
 
     if TYPE_CHECKING:
-        __name__: str   # of an object: a class has its own by its type
+        __name__: str   # of an object; a class has the one of its type
     else:
         __name__ = property(_name)
 
@@ -182,7 +183,7 @@ class Parametrised:
         return partial(type(self), **self._parameters()), ()
 
     def __deepcopy__(self, memo: object) -> Self:
-        return self     # it does not change
+        return self     # a loss never changes
 
     def replace(self, /, **changes: Any) -> Self:
         """Return a loss like this one with some parameters changed.
@@ -204,7 +205,7 @@ class Parametrised:
 def shared(cls: type[P], *values: Any) -> P:
     """Return ``cls`` with these values of its fields, in order, from a cache.
 
-    The functions build their loss on every call; a loss is immutable, so one will do.
+    The functions ask for their loss on every call. A loss is immutable, so calls can share it.
     """
     try:
         return _shared(cls, *values)  # type: ignore[arg-type, return-value]

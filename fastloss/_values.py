@@ -1,6 +1,6 @@
-"""What users pass as numbers or labels, read as NumPy arrays; the one place that decides on it.
+"""Read the numbers and labels that users pass as NumPy arrays; no other place decides on them.
 
-Objects of other libraries are recognised by what they offer: none of them is imported here.
+Objects of other libraries are recognised by their attributes: no library is imported here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ WANTED = "real numbers: bool, an integer type, float16, float32 or float64"
 
 
 def array_of(x: Any, name: str) -> Array:
-    """Return x as an array of real numbers, not copied if it has one.
+    """Return x as an array of real numbers, without a copy if x already holds one.
 
-    What is missing (None, NA, null) is NaN, also in a column of integers, which then is float64.
-    Objects that are numbers become float64. A frame of several types is read column by column.
-    Raises TypeError or ValueError, with `name`, for what holds no such numbers.
+    Missing values (None, NA, null) become NaN; a column of integers with missing values becomes
+    float64. Objects that are numbers become float64. A frame of several types is read column by
+    column. Raises TypeError or ValueError, with `name`, if x does not hold real numbers.
     """
     x = _computed(x)
     if type(x) is np.ndarray:
@@ -42,9 +42,9 @@ def array_of(x: Any, name: str) -> Array:
     if array.dtype.char in NUMBERS:
         return array
     if array.dtype.kind in "US" and not isinstance(x, np.ndarray):
-        array = np.array(x, object)     # the numbers beside the strings again
+        array = np.array(x, object)     # keeps numbers that stand beside strings
     if array.dtype == object:
-        # a column of a type of its own may be missing as a whole
+        # in a column of another library all elements may be missing
         return _floats(array, name, bool(array.ndim) and not isinstance(x, (np.ndarray, Sequence)))
     raise TypeError(f"{name} must hold {WANTED}, got dtype {array.dtype}")
 
@@ -52,8 +52,8 @@ def array_of(x: Any, name: str) -> Array:
 def labels_of(x: Any, name: str) -> Array:
     """Return labels of classes as an array of integers, bools or strings (or no elements).
 
-    Raises ValueError, with `name` and the position, where a label is missing, and TypeError for
-    what is no label.
+    Raises ValueError, with `name` and the position, if a label is missing, and TypeError for
+    anything that is not a label.
     """
     x = _computed(x)
     array: Array = x if type(x) is np.ndarray else _read(x, name)
@@ -66,14 +66,14 @@ def labels_of(x: Any, name: str) -> Array:
     elif kind == "O" or hasattr(array.dtype, "na_object"):
         return _object_labels(array, array.astype(object), name)
     elif kind in "UST":
-        # in a list a NaN or a number beside strings has become one of them
+        # NumPy has made strings of NaN and of numbers that stand beside strings in a list
         return array if isinstance(x, np.ndarray) else _object_labels(
             array, np.array(x, object), name)
     raise TypeError(f"{name} must hold integers or strings, got dtype {array.dtype}")
 
 
 def check_unmasked(x: Any, name: str) -> None:
-    """Raise TypeError if x is, or is a sequence that holds, an array with masked elements."""
+    """Raise TypeError if x is a masked array with masked elements, or a sequence that holds one."""
     if not is_masked(x):
         return
     if isinstance(x, np.ndarray):
@@ -84,11 +84,11 @@ def check_unmasked(x: Any, name: str) -> None:
             f"{name}.compressed(), and the others' [keep]{rows}")
     raise TypeError(
         f"{name} holds masked elements, which have no value: leave the same elements out of every "
-        f"argument; of masked rows, numpy.ma.stack({name}) is one array, and its mask says where")
+        f"argument; numpy.ma.stack({name}) makes one array of masked rows, and its mask says where")
 
 
 def is_masked(x: Any) -> bool:
-    """Whether x is, or is a sequence that holds, an array with masked elements."""
+    """Whether x is a masked array with masked elements, or a sequence that holds one."""
     if isinstance(x, np.ndarray):
         mask = getattr(x, "mask", None)
         return isinstance(mask, (np.ndarray, np.bool_)) and mask.dtype == bool and bool(mask.any())
@@ -108,7 +108,7 @@ def _nests(kind: type) -> bool:
 
 
 def _computed(x: Any) -> Any:
-    """Return what a collection of Dask stands for: its conversion to NumPy would lose a mask."""
+    """Return the result of a Dask collection: converting it to NumPy would lose a mask."""
     return x.compute() if hasattr(x, "__dask_graph__") and hasattr(x, "compute") else x
 
 
@@ -124,12 +124,12 @@ def _read(x: Any, name: str) -> Array:
     except Exception as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
     if type(array) is not np.ndarray:
-        check_unmasked(array, name)     # what a file hands out may be masked
+        check_unmasked(array, name)     # arrays read from a file may be masked
     return np.asarray(array)
 
 
 def _convert(x: Any) -> Array:
-    """Return x as an array, with NaN for what is missing in a column of numbers."""
+    """Return x as an array, with NaN for missing values in a column of numbers."""
     dtype = getattr(x, "dtype", None)
     inner = getattr(dtype, "numpy_dtype", None)     # of pandas' nullable types
     if isinstance(inner, np.dtype) and inner.char in NUMBERS and (
@@ -144,7 +144,7 @@ def _convert(x: Any) -> Array:
 
 
 def _columns(x: Any) -> list[tuple[Any, Any]] | None:
-    """Return labels and columns of a frame that has no one NumPy type; None for all else."""
+    """Return labels and columns of a frame that is not of a single NumPy type, else None."""
     if hasattr(x, "iloc") and getattr(x, "ndim", 0) == 2:       # pandas
         kinds = {dtype.kind if isinstance(dtype, np.dtype) and dtype.char in NUMBERS else "O"
                  for dtype in x.dtypes}
@@ -159,7 +159,7 @@ def _columns(x: Any) -> list[tuple[Any, Any]] | None:
 
 
 def _side_by_side(columns: list[Array], n: int) -> Array:
-    """Return a matrix of columns, in the type that holds all of them."""
+    """Return a matrix of columns, in a type that holds all of them."""
     dtype = np.result_type(*columns) if columns else np.dtype(np.float64)
     matrix = np.empty((n, len(columns)), dtype, order="F")
     for k, column in enumerate(columns):
@@ -171,9 +171,9 @@ def _side_by_side(columns: list[Array], n: int) -> Array:
 
 
 def _floats(array: Array, name: str, none: bool) -> Array:
-    """Return an array of objects that are numbers, or missing, as float64.
+    """Return an array of objects, which are numbers or missing, as float64.
 
-    Unless there may be `none`, some must be numbers.
+    With `none`, all of them may be missing.
     """
     elements = array.ravel().tolist()
     if not none and elements and all(map(_is_missing, elements)):
@@ -186,7 +186,7 @@ def _floats(array: Array, name: str, none: bool) -> Array:
         values = np.array([_rounded(element) for element in elements])
     for i in np.flatnonzero(np.isinf(values)).tolist():
         if elements[i] not in (math.inf, -math.inf):
-            raise ValueError(f"{name} must hold numbers that float64 can, but "
+            raise ValueError(f"{name} must hold numbers in the range of float64, but "
                              f"{_shown(elements[i], array.shape, i)}")
     return values.reshape(array.shape)
 
@@ -205,7 +205,7 @@ def _number(element: Any, name: str, shape: tuple[int, ...], i: int) -> Any:
 
 
 def _rounded(element: Any) -> float:
-    """Return a number as float64: infinity where that is too small, NaN where it is none."""
+    """Return a number as float64: infinity beyond its range, NaN for None."""
     try:
         return math.nan if element is None else float(element)
     except OverflowError:
@@ -225,7 +225,7 @@ def _is_missing(element: Any) -> bool:
 
 
 def _object_labels(array: Array, objects: Array, name: str) -> Array:
-    """Return labels that are objects as integers where all are, else as they are in `array`."""
+    """Return labels that are objects: as integers if all are, else as in `array`."""
     elements = objects.ravel().tolist()
     kinds = set(map(type, elements))
     words = any(issubclass(kind, (str, bytes)) for kind in kinds)
@@ -233,7 +233,7 @@ def _object_labels(array: Array, objects: Array, name: str) -> Array:
         return array
     if all(issubclass(kind, (str, bytes)) if words else _is_integer(kind) for kind in kinds):
         integers = objects if words else np.array(elements).reshape(objects.shape)
-        return integers if integers.dtype.kind in "biu" else objects    # bytes, or of many digits
+        return integers if integers.dtype.kind in "biu" else objects    # bytes, or huge integers
     for i, element in enumerate(elements):
         if _is_missing(element) or type(element).__name__ == "NaTType" or (
                 isinstance(element, (float, np.floating)) and element != element):
@@ -257,13 +257,13 @@ def _missing(name: str, shape: tuple[int, ...], i: int) -> ValueError:
 
 
 def _index(shape: tuple[int, ...], i: int) -> Any:
-    """Return where the element of a number is: an integer, or one for each dimension."""
+    """Return the index of element i in order: an integer, or one for each dimension."""
     where = tuple(int(k) for k in np.unravel_index(i, shape))
     return where[0] if len(where) == 1 else where
 
 
 def _shown(element: Any, shape: tuple[int, ...], i: int) -> str:
-    """Return the words for an element and where it is."""
+    """Return the words for an element and its place."""
     try:
         value = repr(element)
     except Exception:       # an integer of thousands of digits, say

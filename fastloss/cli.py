@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        Arguments without the program's name; by default those of the process.
+        Arguments without the program's name; by default the arguments of the process.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser of the program and those of its commands on data."""
+    """Return the parser of the program, and the parsers of its commands on data."""
     settings: dict[str, Any] = {
         "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False,
     }
@@ -113,11 +113,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _add_options(embedding, "embedding.png", "fewer random features and epochs: a few seconds")
     evaluate = commands.add_parser(
         "eval",
-        help="a loss of the predictions in a file of any size, overall and by group",
+        help="compute a loss of the predictions in a file, overall and by group",
         description="Compute a loss of the predictions in a file, in batches: memory does not "
         "grow with the file. Print its value, the number of rows and the sum of their weights, "
-        "overall and by group. Missing numbers are errors; missing groups are one group. Values "
-        "that the loss is not meant for, as labels 1 and 2, per cent or nan, are errors, too, "
+        "overall and by group. Missing numbers are errors; missing groups form one group. Values "
+        "that the loss is not meant for, such as labels 1 and 2, per cent or nan, are errors too, "
         f"unless --no-check is given. Errors name rows: {ROWS_ARE}, without a header.",
         epilog="examples:\n  fastloss eval scores.parquet --loss contrastive --param margin=0.5 "
         "--by country\n  zcat scores.csv.gz | fastloss eval - --loss log --loss squared "
@@ -134,47 +134,47 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 def _add_options(parser: argparse.ArgumentParser, picture: str, quick: str) -> None:
     parser.add_argument("--seed", type=_whole(0, MAX_SEED), default=0, metavar="N",
-                        help="of the split into training and held-out data, and of all else that "
-                        "is random (default: 0)")
+                        help="seed of the split into training and held-out data, and of all other "
+                        "random choices (default: 0)")
     _add_common_options(parser)
     parser.add_argument("--output", type=Path, default=Path(picture), metavar="FILE",
-                        help=f"where the picture goes (default: {picture})")
+                        help=f"file to draw the picture to (default: {picture})")
     parser.add_argument("--quick", action="store_true", help=quick)
 
 
 def _add_eval_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA",
                         help="the file: .parquet, .pq, .csv, .tsv, .csv.gz, .tsv.gz, .arrow, "
-                        ".arrows, .ipc or .feather, all with named columns; or .npy with a "
-                        "structured array, whose fields are columns, or a matrix, whose columns "
-                        "are named 0, 1, ...; or - for the standard input, of any of these")
+                        ".arrows, .ipc or .feather with named columns; .npy with a structured "
+                        "array (its fields are the columns) or a matrix (its columns are named "
+                        "0, 1, ...); or - for any of these on the standard input")
     parser.add_argument("--loss", required=True, action="append", metavar="NAME",
-                        help="as log, log_loss or LogLoss: a pointwise loss or cross_entropy; may "
-                        "be given for several, of which the file is read once")
+                        help="a pointwise loss or cross_entropy, named as log, log_loss or "
+                        "LogLoss; give the option again for more: the file is read once")
     parser.add_argument("--y-true", default="y_true", metavar="COLUMN",
-                        help="what was to be predicted (default: y_true)")
+                        help="the targets (default: y_true)")
     parser.add_argument("--y-pred", action="append", metavar="COLUMN",
                         help="the predictions (default: y_pred); for cross_entropy a column of "
-                        "lists, or one column for each class, each with this option")
+                        "lists, or this option once for the column of each class")
     parser.add_argument("--weight", metavar="COLUMN", help="weights of the rows")
     parser.add_argument("--by", action="append", metavar="COLUMN",
-                        help="groups of the rows; may be given for several, whose values together "
-                        "are the group")
+                        help="groups of the rows; give the option again for more columns: their "
+                        "values together are the group")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE",
-                        help="a parameter of the loss, or of each that has it; may be given for "
-                        "several")
+                        help="a parameter, set in each loss that has it; give the option again for "
+                        "more parameters")
     parser.add_argument("--no-check", dest="check", action="store_false",
-                        help="compute also with values that the loss is not meant for")
+                        help="accept values that the loss is not meant for")
     _add_common_options(parser)
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_whole(1, None), default=None, metavar="N",
                         help="largest number of threads of the losses; results do not depend on "
-                        "it (default: what fastloss info says)")
+                        "it (default: the number that fastloss info prints)")
     parser.add_argument("--json", type=lambda text: STDOUT if text == "-" else Path(text),
                         default=None, metavar="FILE",
-                        help="write all numbers to this file, too; or, for -, to the standard "
+                        help="also write all numbers to this file; - writes them to the standard "
                         "output in place of the table")
 
 
@@ -196,8 +196,8 @@ def _whole(low: int, high: int | None) -> Callable[[str], int]:
 
 def _demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Run a command on real data."""
-    command: Any  # a module with `run`
-    report: Any  # and one for what comes out of it
+    command: Any  # the module with `run`
+    report: Any  # the module that prints and draws the results
     try:
         from fastloss.commands import output
 
@@ -277,24 +277,24 @@ def _eval(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         parser.error(f"argument DATA: {error}")
     try:
         with data, output.progress() as advance:
-            found = evaluate.run(data, losses, check=arguments.check, progress=advance)
+            results = evaluate.run(data, losses, check=arguments.check, progress=advance)
     except (OSError, TypeError, ValueError) as error:
         more = "; --no-check leaves out this check" if isinstance(error, DomainError) else ""
         print(f"fastloss eval: {error} ({ROWS_ARE}{more})", file=sys.stderr)
         return 1
     if json is STDOUT:
-        return _hand_over(lambda: evaluate.write_json(found, None, data), None)
+        return _hand_over(lambda: evaluate.write_json(results, None, data), None)
     if json is not None:
         try:
-            evaluate.write_json(found, json, data)
+            evaluate.write_json(results, json, data)
         except OSError as error:
             print(f"fastloss eval: {error}", file=sys.stderr)
             return 1
-    return _hand_over(lambda: evaluate.print_tables(found, columns), json)
+    return _hand_over(lambda: evaluate.print_tables(results, columns), json)
 
 
 def _hand_over(print_table: Callable[[], None], json: Path | None, *lines: str) -> int:
-    """Print a table and what files there are."""
+    """Print a table and the names of the files that were written."""
     try:
         print_table()
         for line in (*lines, *([f"numbers: {json}"] if json is not None else [])):

@@ -1,4 +1,4 @@
-"""Pictures of losses, drawn with Matplotlib and without pyplot: no state, no window."""
+"""Draw pictures of losses with Matplotlib, without pyplot: no state, no window."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plot_losses(
     TypeError
         If `losses` holds something that is not a loss.
     ValueError
-        If there are no losses, no labels, or fewer than two predictions, or one is not finite.
+        If there are no losses, no labels, or fewer than two predictions, or a number is not finite.
 
     Examples
     --------
@@ -112,15 +112,15 @@ def draw_curves(
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        Where.
+        The axes to draw on.
     loss : Loss
-        Of any reduction.
+        The loss; its reduction does not matter.
     what : {"value", "gradient"}
-        What is drawn against the prediction.
+        The quantity to draw against the prediction.
     labels : array_like of shape (k,)
         The targets.
     predictions : ndarray of shape (n,), optional
-        By default from the loss's domain.
+        Predictions to evaluate; by default from the loss's domain.
     """
     loss = loss.replace(reduction="none")
     if predictions is None:
@@ -156,7 +156,7 @@ def draw_curves(
 
 
 def add_legend(axes: Axes, columns: int = 1) -> None:
-    """Add a legend above what is drawn: the axes grow upwards to make room."""
+    """Add a legend above the curves: the axes grow upwards to make room."""
     low, high = axes.get_ylim()
     lines = -(-len(axes.get_legend_handles_labels()[0]) // columns)
     # the height of a line of small type, and of the frame, in inches
@@ -167,7 +167,7 @@ def add_legend(axes: Axes, columns: int = 1) -> None:
 
 
 def _name_of_label(loss: Loss, label: float) -> str:
-    """Return e.g. "label 1 (similar)": which label is the similar one is easily confused."""
+    """Return the words for a label, such as "label 1 (similar)"."""
     name = loss._label_names.get(label)
     return f"label {label:g} ({name})" if name else f"label {label:g}"
 
@@ -181,7 +181,7 @@ def _default_range(loss: Loss) -> tuple[float, float]:
 
 
 def _limits(curves: Array) -> tuple[float, float] | None:
-    """Return limits that leave out ends which tower over the middle, as those of a log loss."""
+    """Return limits that leave out ends far above the middle, such as the ends of a log loss."""
     inner = curves[:, curves.shape[1] // 20 : -(curves.shape[1] // 20) or None]
     if not np.isfinite(inner).any() or np.nanmax(np.abs(curves)) < 3 * np.nanmax(np.abs(inner)):
         return None

@@ -1,4 +1,4 @@
-"""The row-wise losses: one number out of each row of class scores and its target."""
+"""Losses of rows: one number for each row of class scores and its target."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ TARGETS = Interval(0.0, math.inf, "targets >= 0")
 
 
 def classes(number: int) -> Interval:
-    """Return what class numbers are meant to be."""
+    """Return the valid class numbers of so many classes."""
     return Interval(0.0, number - 1.0, f"class numbers from 0 to {number - 1} of the {number} "
                     "classes of y_pred", whole=True)
 
 
 def class_number(name: str, value: Any) -> int | None:
-    """Check for a whole number that a label of any dtype can be, or None."""
+    """Return a class number, or None; raise ValueError for other values."""
     if value is None:
         return None
     if not isinstance(value, (bool, np.bool_)):
@@ -59,7 +59,7 @@ def class_number(name: str, value: Any) -> int | None:
 
 
 def weights_of_classes(name: str, value: Any) -> tuple[float, ...] | None:
-    """Check for a finite number >= 0 of each class, or None."""
+    """Return a tuple of the weights of classes, or None; raise ValueError for other values."""
     if value is None:
         return None
     check_unmasked(value, name)
@@ -97,11 +97,10 @@ class CrossEntropyLoss(RowwiseLoss):
     class_weight : array_like of C numbers >= 0, optional
         c; 1 by default.
     eps : float in [0, 0.5) or "auto", default 1e-7
-        Probabilities are clipped to [eps, 1 - eps] as those of `LogLoss` are. Without meaning for
-        logits.
+        Probabilities are clipped to [eps, 1 - eps], as in `LogLoss`. Logits are not clipped.
     reduction : {"mean", "sum", "none", "sum_over_batch_size"}, default "mean"
         See `ContrastiveLoss`; the elements are the rows that count. With class numbers, "mean"
-        divides by the sum of class weight times sample weight; with soft targets by that of the
+        divides by the sum of class weight times sample weight; with soft targets by the sum of the
         sample weights (as torch does).
 
     Notes
@@ -111,7 +110,7 @@ class CrossEntropyLoss(RowwiseLoss):
 
     Infinite logits: the limit, where there is one. -inf is probability 0, and costs inf only for a
     class with a target; a single +inf is probability 1; two of them, or only -inf, give nan. A
-    class whose target or weight is 0 costs nothing. NaN in a row makes that row nan, unless it is
+    class with target or weight 0 costs nothing. NaN in a row makes that row nan, unless it is
     ignored. Rows of no classes cost 0 by soft targets, and have no class number.
 
     References
@@ -140,7 +139,7 @@ class CrossEntropyLoss(RowwiseLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is."""
+        """The meaning of a prediction."""
         return "logit" if self.from_logits else "probability"
 
     @property
@@ -166,7 +165,7 @@ class CrossEntropyLoss(RowwiseLoss):
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
     ) -> Outside | None:
         y, p, w = core.read_rows(y_true, y_pred, sample_weight)
-        self.value(y[:0], p[:0])  # whether each class has a weight
+        self.value(y[:0], p[:0])  # raises if class_weight has another length
         ignored = self._ignored(y)
         targets = TARGETS if y.ndim == 2 else classes(p.shape[1])
         predictions = self._domains()[1]
@@ -181,8 +180,4 @@ else:
     cross_entropy_loss = function_of(
         CrossEntropyLoss,
         "Cross entropy of class scores: mean over rows of -ln softmax(z) of the label, in nats.",
-        y_true="Class numbers (n,), or targets (n, C).",
-        y_pred="Scores (n, C) of the classes; probabilities for ``from_logits=False``.",
-        sample_weight="Weights (n,) of the rows.",
-        out='For ``reduction="none"``: where the losses (n,) of the rows go.',
     )

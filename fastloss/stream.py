@@ -6,8 +6,8 @@
 >>> print(f"{found.overall.value:.6f}", found.groups["b"].count)
 0.164252 2
 
-What is kept between batches are sums, so memory does not grow with the data. `fastloss eval` does
-this with a file.
+Only sums are kept between batches, so memory does not grow with the data. `fastloss eval` does this
+with a file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Evaluation", "Score", "evaluate"]
 
 
 class DomainError(ValueError):
-    """Values that a loss is not meant for."""
+    """A column holds values that the loss is not meant for."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Score:
     Attributes
     ----------
     value : float
-        Of the loss; nan for the mean of nothing.
+        The value of the loss; nan for the mean of nothing.
     count : int
-        Number of rows; for `CrossEntropyLoss` of those that are not ignored.
+        Number of rows; for `CrossEntropyLoss` the number of rows that are not ignored.
     weight : float
-        Sum of their weights, which is the count if there are none.
+        Sum of their weights; the count if there are no weights.
     """
 
     value: float
@@ -55,17 +55,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The results of `evaluate`.
 
     Attributes
     ----------
     loss : Loss
         The loss.
     overall : Score
-        Of all rows.
+        The loss over all rows.
     groups : dict of Score
-        Of the rows of each group, by its value, in sorted order, or that of their `repr` where
-        values have none; empty without `by`.
+        The loss over the rows of each group, by the group's value, in the order of the values, or
+        of their `repr` where values have no order; empty without `by`.
     """
 
     loss: Loss
@@ -88,43 +88,43 @@ def evaluate(
 
     Parameters
     ----------
-    batches : table of columns, iterable of such, or path
+    batches : table of columns, iterable of tables, or path
         A table is anything that gives a column by ``table[name]``: a dict of arrays, a pandas or
         polars DataFrame, a pyarrow RecordBatch or Table, a structured array. Columns of Arrow and
-        NumPy are read where they lie. A path, as str or `os.PathLike`, is that of a file that
-        ``fastloss eval`` reads, in batches.
+        NumPy are read without a copy. A path, str or `os.PathLike`, names a file of a format that
+        ``fastloss eval`` reads; it is read in batches.
     loss : Loss
-        Pointwise, or `CrossEntropyLoss`, whose reduction is not "none".
+        A pointwise loss or `CrossEntropyLoss`, with a reduction other than "none".
     y_true, y_pred : str
         Names of the columns. The scores of `CrossEntropyLoss` are a column of lists of equal
         length (Arrow), a column that is a matrix (dict), or several columns: a sequence of names.
     sample_weight : str, optional
         Name of the column of weights.
     by : str or sequence of str, optional
-        Names of the columns of groups, of values of any type that can be hashed, as date and time
-        of NumPy's where Python's are too coarse. Of a sequence of names the groups are tuples.
-        Missing values, as None, NaT, pandas' NA and masked elements, are the group None; nan among
+        Names of the columns of groups, with values of any type that can be hashed; dates and times
+        are NumPy's where Python's are too coarse. For a sequence of names the groups are tuples.
+        Missing values (None, NaT, pandas' NA and masked elements) are the group None; nan among
         floats is a group of its own.
     check : bool, default False
         Raise for values outside the loss's domain, as `Loss.check` does: labels 1 and 2 where 0 and
-        1 are meant, per cent, nan. As for the other functions, that is not done by default; it
-        costs about as much as reading the columns once more. ``fastloss eval`` does it.
+        1 are meant, per cent, nan. The default is False, as in the other functions: the check
+        takes about as long as reading the columns once more. ``fastloss eval`` checks.
     n_threads : int, optional
         Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
     Returns
     -------
     Evaluation
-        The value is that of all rows in one array, but for the rounding of the last bit. It
-        depends on where batches begin, and not on the number of threads.
+        The value equals the value for all rows in one array, up to the rounding of the last bit.
+        It depends on where batches begin, and not on the number of threads.
 
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores, or a column does not hold numbers.
+        If `loss` is not a loss of elements or of rows of scores, or a column does not hold numbers.
     ValueError
-        If the reduction is "none", a column is missing, a number is (None, NaT, pandas' NA,
-        masked), lengths differ, groups cannot be told apart, or the loss refuses a label. Messages
+        If the reduction is "none", a column or a number (None, NaT, pandas' NA, masked) is
+        missing, lengths differ, groups cannot be told apart, or the loss refuses a label. Messages
         name the batch, and rows in it, both from 0; of a file the row, from 0 below a header.
 
     Examples
@@ -140,7 +140,7 @@ def evaluate(
 
 
 def _places(batches: Any, columns: Columns) -> Iterator[tuple[Any, Place]]:
-    """Yield tables of columns, and what says where in all of them a row is."""
+    """Yield tables of columns, each with a function that says where a row of it is."""
     if isinstance(batches, (str, os.PathLike)):
         try:
             from fastloss.commands.datafile import DataFile
@@ -162,10 +162,10 @@ def _places(batches: Any, columns: Columns) -> Iterator[tuple[Any, Place]]:
         yield batch, place
 
 
-def _is_table(found: Any) -> bool:
-    """Return whether an object gives columns by their names: an iterable of such does not."""
-    return (isinstance(found, Mapping) or getattr(getattr(found, "dtype", None), "names", None)
-            is not None or all(hasattr(type(found), name) for name in ("__getitem__", "columns")))
+def _is_table(data: Any) -> bool:
+    """Return whether an object gives columns by name; an iterable of tables does not."""
+    return (isinstance(data, Mapping) or getattr(getattr(data, "dtype", None), "names", None)
+            is not None or all(hasattr(type(data), name) for name in ("__getitem__", "columns")))
 
 
 @dataclass
@@ -223,7 +223,7 @@ class Sums:
         if len(keys) == 1:
             self._add_to_group(keys[0], whole)
             return
-        # rows of a group side by side, in their order; 16 bits are sorted by counting
+        # put the rows of a group side by side, in their order; NumPy sorts 16 bits by counting
         order = np.argsort(codes.astype(np.min_scalar_type(len(keys))), kind="stable")
         y, p, w = y.take(order, 0), p.take(order, 0), None if w is None else w.take(order)
         stop = 0
@@ -262,7 +262,7 @@ def _added(some: list[Partial], others: list[Partial]) -> list[Partial]:
 
 
 def _order(key: Any) -> tuple[Any, ...]:
-    """Return what sorts groups: values of one type by value, nan behind them, None last."""
+    """Return a key to sort groups by: values of one type by value, nan behind them, None last."""
     if isinstance(key, tuple):
         return tuple(map(_order, key))
     return key is None, type(key).__name__, key != key, key

@@ -1,4 +1,4 @@
-"""Losses of all pairs of rows: the table of the tests, their data, and what is close."""
+"""Batch losses: the table of the tests, their data, and what is close."""
 
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ TABLE = [
     ("BatchTripletLoss", {"mining": "semi-hard", "distance": "cosine", "soft_margin": True}),
     ("BatchTripletLoss", {"soft_margin": True, "normalize": True}),
 ]
-# The package's losses of all pairs, and their rows of the table; the oracle knows more than it.
+# The package's batch losses, and their rows of the table; the oracle knows more than it.
 NAMES = {name for name in embedding.__all__
          if name.endswith("Loss") and getattr(embedding, name).sample == "anchor"}
 MADE = [row for row in TABLE if row[0] in NAMES]
@@ -64,7 +64,7 @@ def label(row):
 
 
 def two_sided(name):
-    """Whether a loss takes two batches whose rows belong to each other."""
+    """Whether a loss takes two batches with paired rows."""
     return not getattr(reference, name).takes("labels")
 
 

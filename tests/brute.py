@@ -1,4 +1,4 @@
-"""Losses of all pairs of rows once more, as loops over pairs and triplets of plain numbers."""
+"""Batch losses once more, as loops over pairs and triplets of plain numbers."""
 
 import math
 

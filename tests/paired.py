@@ -1,4 +1,4 @@
-"""Losses of rows that belong together: their data, and what roundings of them may cost."""
+"""Paired losses: their data, and bounds of their rounding errors."""
 
 import numpy as np
 

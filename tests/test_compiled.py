@@ -304,7 +304,7 @@ def test_arrays_that_are_not_aligned_are_named(name):
     grad = np.full(2, 77.0)
     given = {"loss": fl.HuberLoss(), "y": Y, "p": P, "grad": grad, "sample_weight": None}
     for function in (compiled_total, compiled.total):
-        with pytest.raises(ValueError, match=f"{name} must be aligned, as a copy of it is"):
+        with pytest.raises(ValueError, match=f"{name} must be aligned, as {name}"):
             function(**given | {name: np.zeros(17, np.uint8)[1:].view(np.float64)})
     assert (grad == 77).all()
 

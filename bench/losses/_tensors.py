@@ -109,7 +109,7 @@ def sig_lip(torch: Any, q: Any, k: Any) -> Any:
     return -functional.logsigmoid(signs * logits).sum() / len(q)
 
 
-# ---- rows that belong together ----------------------------------------------------------
+# ---- paired rows ------------------------------------------------------------------------
 # eps=0: the number that torch adds to differences shows in float64
 
 

@@ -1,4 +1,4 @@
-"""Losses of the rows of a batch, and of rows that belong together."""
+"""Losses of embeddings: batch losses and paired losses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastloss import embedding
 
 BATCHES = ((64, 32), (1024, 128), (4096, 128), (16_384, 128))
 PAIRS = ((1_000_000, 64),)
-DRAWN = 50_000  # rows that belong together repeat after so many
+DRAWN = 50_000  # paired rows repeat after so many
 TIES = 0.01
 
 
@@ -31,7 +31,7 @@ def labelled(rng: np.random.Generator, shape: Shape) -> tuple[tuple[Array], tupl
 
 
 def together(sides: int) -> RowsData:
-    """Return a source of rows that belong to each other, one of each side."""
+    """Return a source of paired rows."""
 
     def data(rng: np.random.Generator, shape: Shape) -> tuple[tuple[()], tuple[Array, ...]]:
         centres = draw(rng, shape)

@@ -1,4 +1,4 @@
-"""Losses of elements and of rows by their names."""
+"""Find the losses that a command line names."""
 
 from __future__ import annotations
 
@@ -8,32 +8,26 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import fastloss
 from fastloss._base import Loss
+from fastloss._catalog import losses
 from fastloss._parameters import snake_case
 
 
-def losses() -> dict[str, type[Loss]]:
-    """Return all losses by name."""
-    found = (getattr(fastloss, name) for name in fastloss.__dict__["__all__"])
-    return {snake_case(kind.__name__): kind for kind in found
-            if isinstance(kind, type) and issubclass(kind, Loss) and kind is not Loss}
-
-
 def losses_of(names: Sequence[str], parameters: Sequence[str] = ()) -> list[Loss]:
-    """Return losses by their names and parameters as text.
+    """Return the losses of some names, with parameters that are given as text.
 
     Parameters
     ----------
     names : sequence of str
-        As "log_loss", "log" or "LogLoss".
+        Such as "log_loss", "log" or "LogLoss".
     parameters : sequence of str
-        As "margin=0.5", "form=linear" or "labels=(-1, 1)"; each for those losses that have it.
+        Such as "margin=0.5", "form=linear" or "labels=(-1, 1)"; each is set in the losses that have
+        it.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such loss, none has a parameter, or a loss refuses a value.
+        If a name is unknown, no loss has one of the parameters, or a loss refuses a value.
     """
     kinds = [_kind(name) for name in names]
     values: dict[str, Any] = {}
@@ -49,14 +43,14 @@ def losses_of(names: Sequence[str], parameters: Sequence[str] = ()) -> list[Loss
             values[parameter] = value
     own = [{each.name for each in fields(kind)} for kind in kinds]  # type: ignore[arg-type]
     nobodys = values.keys() - set().union(*own)
-    # which `replace` refuses, as it does for one loss
+    # `replace` refuses a parameter that no loss has, as it does for a single loss
     return [kind().replace(**{name: values[name] for name in values
                               if name in has or name in nobodys})
             for kind, has in zip(kinds, own, strict=True)]
 
 
 def _kind(name: str) -> type[Loss]:
-    """Return the class of a loss."""
+    """Return the class of the loss with a name."""
     known = losses()
     key = snake_case(name).replace("-", "_")
     key = key if key in known else f"{key}_loss"

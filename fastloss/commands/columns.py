@@ -1,4 +1,4 @@
-"""Columns of batches: numbers without nulls, and groups."""
+"""Read columns of batches: numbers without nulls, and groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Place = Callable[[int | None], str]  # says where a row of a batch is, or the ba
 
 @contextmanager
 def naming(place: Place) -> Iterator[None]:
-    """Say in what batch an error is."""
+    """Name the batch in errors that are raised inside."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -56,12 +56,12 @@ class Columns(NamedTuple):
 
 
 def _column(batch: Any, name: str, place: Place) -> Any:
-    """Return a column; an Arrow one in one piece."""
+    """Return a column; a column of Arrow in one piece."""
     try:
-        found = batch[name]
+        column = batch[name]
     except Exception as error:  # each library has its own, as polars' ColumnNotFoundError
         raise ValueError(f"{place(None)}: there is no column {name!r}") from error
-    return found.combine_chunks() if hasattr(found, "combine_chunks") else found
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
 
 def _nulls(found: Any) -> Array | None:
@@ -95,15 +95,15 @@ def _nulls(found: Any) -> Array | None:
 
 
 def numbers_of(batch: Any, name: str, place: Place) -> Array:
-    """Return a column without nulls as an array, of two dimensions if it is Arrow's of lists."""
+    """Return a column without nulls as an array; a column of lists has two dimensions."""
     found = _column(batch, name, place)
     nulls = _nulls(found)
     if nulls is not None and nulls.any():
-        # a row of a matrix has several
+        # a row of a matrix counts if any of its numbers is null
         without = np.asarray(nulls.reshape(nulls.shape[0] if nulls.ndim else 1, -1).any(axis=1))
         raise ValueError(f"{place(int(np.argmax(without)))}: column {name!r} is null, as it is in "
-                         f"{np.count_nonzero(without)} of {len(without)} rows here; a null is no "
-                         "number: leave those rows out, or fill them")
+                         f"{np.count_nonzero(without)} of {len(without)} rows here; leave out "
+                         "those rows, or fill them")
     if not hasattr(getattr(found, "type", None), "value_field"):
         return _array(found, name, place)
     lengths = np.asarray(found.value_lengths())
@@ -126,7 +126,7 @@ def _array(found: Any, name: str, place: Place) -> Array:
 def groups_of(
     batch: Any, columns: Columns, rows: int, place: Place
 ) -> tuple[Array, list[Any]]:
-    """Return numbers of the groups of rows, and what they stand for: of several columns, tuples."""
+    """Return the codes of rows' groups, and the groups: tuples if there are several columns."""
     codes: Array = np.zeros(rows, np.intp)
     keys: list[Any] = [()]
     for name in columns.groups():
@@ -141,7 +141,7 @@ def groups_of(
 
 
 def _groups_of_one(batch: Any, name: str, place: Place) -> tuple[Array, list[Any]]:
-    """Return numbers of the groups of a column, and what they stand for: None for nulls."""
+    """Return the codes of a column's groups, and the groups: None for nulls."""
     found = _column(batch, name, place)
     nulls = _nulls(found)
     if hasattr(found, "dictionary_encode"):
@@ -171,7 +171,7 @@ def _groups_of_one(batch: Any, name: str, place: Place) -> tuple[Array, list[Any
 
 
 def _objects(found: Any) -> Array:
-    """Return a column as an array; of polars' with nulls as objects, where integers stay such."""
+    """Return a column as an array; one of polars with nulls as objects, to keep integers."""
     if callable(getattr(found, "null_count", None)) and found.null_count():
         return np.fromiter(found.to_list(), object)
     return np.asarray(found)

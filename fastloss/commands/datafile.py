@@ -1,4 +1,4 @@
-"""A file of columns: what it is, where its rows are, and what is wrong with it."""
+"""A file of columns: find its format, read it in batches, and say where an error is."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class DataFile:
     Parameters
     ----------
     name : str or path
-        Path of the file, whose ending says the format, see `FORMATS`; "-" is the standard input.
-        What is no regular file, as a pipe, is copied to a temporary one, which is removed at the
-        end of ``with``; the format of what has no ending is known by its content.
+        Path of the file; its ending gives the format, see `FORMATS`; "-" is the standard input.
+        A pipe or other file that is not regular is copied to a temporary file, which is removed
+        at the end of ``with``. Without an ending, the content tells the format.
     columns : Columns
-        Those that are wanted.
+        The names of the columns that are wanted.
 
     Raises
     ------
     DataError
-        If the file is missing, a folder, damaged or of no known format, or a column is missing or
-        holds no numbers.
+        If the file is missing, a folder, damaged or of an unknown format, or a column is missing or
+        does not hold numbers.
     """
 
     name: str | os.PathLike[str]
@@ -82,9 +82,9 @@ class DataFile:
         self._copies.close()
 
     def _copy(self, from_stdin: bool) -> Path:
-        """Copy what can be read once to a temporary file."""
+        """Copy a source that can be read only once to a temporary file."""
         if from_stdin and (sys.stdin is None or sys.stdin.isatty()):
-            raise DataError("standard input is no file; pipe one into it")
+            raise DataError("standard input has no data; pipe a file into it")
         folder = self._copies.enter_context(tempfile.TemporaryDirectory(prefix="fastloss-"))
         path = Path(folder, "data")
         with (nullcontext(sys.stdin.buffer) if from_stdin else open(self.path, "rb")) as source, \
@@ -93,7 +93,7 @@ class DataFile:
         return path
 
     def _format(self) -> tuple[Reader, str]:
-        """Return what reads the file, and what separates the columns if it is text."""
+        """Return the reader of the file, and the separator of columns if it is text."""
         suffixes = [suffix.lower() for suffix in Path(self.name).suffixes[-2:]]
         if not suffixes:
             with open(self.path, "rb") as opened:
@@ -109,11 +109,11 @@ class DataFile:
         if reader is None or (suffixes[-1] == ".gz" and reader is not read_csv):
             cure = "; save its arrays as one .npy file" if suffix == ".npz" else ""
             raise DataError(f"{self.title}: the name must end in {', '.join(FORMATS)}, .csv.gz or "
-                            f".tsv.gz, which says the format{cure}")
+                            f".tsv.gz, as it tells the format{cure}")
         return reader, "\t" if suffix == ".tsv" else ","
 
     def __iter__(self) -> Iterator[tuple[Any, Place, float]]:
-        """Yield columns, what says where a row is, and the part of the file that is done."""
+        """Yield columns, a function that says where a row is, and the part of the file done."""
         self._row = 0
         batches = self._batches()
         while True:
@@ -138,9 +138,9 @@ class DataFile:
 
     def check(self, fields: Sequence[tuple[str, Any]], is_number: Callable[[Any], bool],
               is_group: Callable[[Any], bool] = lambda kind: True) -> list[str]:
-        """Raise unless the wanted columns, of names and types, are there and hold what they must.
+        """Return the names of the wanted columns; raise if one is missing or of a wrong type.
 
-        Return their names.
+        `fields` holds the names and types of all columns.
         """
         types, counts = dict(fields), Counter(name for name, _ in fields)
         wanted = [*self.columns.numbers(), *self.columns.groups()]
@@ -154,10 +154,10 @@ class DataFile:
                 raise DataError(f"{self.title} has no column {name!r}; it has {some}{cure}")
             if counts[name] > 1:
                 raise DataError(f"{self.title} has {counts[name]} columns {name!r}; the name of "
-                                "one that is used must be its own")
+                                "a column that is used must be unique")
         for name in self.columns.numbers():
             if not is_number(types[name]):
-                raise DataError(f"{self.title}: column {name!r} holds no numbers, but "
+                raise DataError(f"{self.title}: column {name!r} must hold numbers, but holds "
                                 f"{types[name]}")
         for name in self.columns.groups():
             if not is_group(types[name]):

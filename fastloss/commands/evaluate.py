@@ -1,4 +1,4 @@
-"""Losses of the predictions in a file, in batches: what ``fastloss eval`` does."""
+"""Compute losses of the predictions in a file, in batches, for ``fastloss eval``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(
     check: bool = True,
     progress: Progress = lambda what, done: None,
 ) -> list[Evaluation]:
-    """Return losses of the predictions in a file, which is read once.
+    """Return losses of the predictions in a file; read it once.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def run(
     check : bool
         Refuse values outside the domain of a loss.
     progress : callable
-        Called with what is done and the part of the file that is read, from 0 to 1.
+        Called with a text on progress and the part of the file that is read, from 0 to 1.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def run(
     DataError
         If the file is damaged.
     TypeError, ValueError
-        If a column holds nulls, or a loss refuses what it holds.
+        If a column holds nulls, or a loss refuses a value.
     """
     sums = Sums(losses, data.columns, check=check)
     for batch, place, done in data:
@@ -77,7 +77,7 @@ def _print_table(found: Evaluation, columns: Columns) -> None:
 
 
 def _text(key: Any, columns: Columns) -> str:
-    """Return the words for a group: the name of each column and its value there."""
+    """Return the words for a group: each column with its value."""
     names = columns.groups()
     values = [key] if isinstance(columns.by, str) else key
     return ", ".join(f"{name} is null" if value is None else f"{name} = {value}"
@@ -91,7 +91,7 @@ def _texts(score: Score) -> tuple[str, str, str]:
 def write_json(found: Sequence[Evaluation], path: Path | None, data: DataFile) -> None:
     """Write all numbers to a file or, for None, to the standard output.
 
-    Those that are not finite are "nan", "inf" or "-inf". Several losses make a list.
+    Numbers that are not finite become "nan", "inf" or "-inf". Several losses make a list.
     """
     records = [{"loss": repr(each.loss), "overall": _numbers(each.overall),
                 "groups": [{"group": _plain(key), **_numbers(score)}
@@ -106,7 +106,7 @@ def _numbers(score: Score) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has for a value."""
+    """Return a value as JSON can hold it."""
     if isinstance(value, tuple):
         return list(map(_plain, value))
     if isinstance(value, float) and not math.isfinite(value):

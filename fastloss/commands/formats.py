@@ -1,7 +1,7 @@
-"""Formats of files of columns, read in batches: Parquet, CSV, Arrow and NPY.
+"""Read files of columns in batches: Parquet, CSV, Arrow and NPY.
 
-A file of any size takes the memory of some batches. What can be mapped is not copied, and its pages
-are given back as soon as a batch is done.
+A file of any size takes the memory of some batches. A file that can be mapped is not copied, and
+its pages are given back as soon as a batch is done.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class DataError(ValueError):
 
 
 def reason_of(error: Exception) -> str:
-    """Return what is wrong with a file in one line."""
+    """Return the reason of an error in one line."""
     if isinstance(error, csv.Error):
-        return f"its first line is no header: {error}"
+        return f"its first line is not a header: {error}"
     if isinstance(error, UnicodeDecodeError):
-        return f"it is no text in UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
+        return f"it is not text in UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).partition("\n")[0]
 
@@ -106,7 +106,7 @@ def open_text(path: Path) -> Iterator[io.TextIOBase]:
 
 @contextmanager
 def _open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, Callable[[], int]]]:
-    """Yield the bytes of a file, unpacked if gzip has packed it, and the number that is read."""
+    """Yield the bytes of a file, unpacked if it is gzipped, and a function that counts them."""
     with pa.OSFile(str(path)) as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -118,7 +118,7 @@ def _open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, Callable[[], int]]]
 
 
 def read_csv(file: DataFile) -> Opened:
-    """Open a text file of rows whose first one names the columns."""
+    """Open a text file of rows; the first row names the columns."""
     with open_text(file.path) as text:
         header = next(filter(None, csv.reader(text, delimiter=file.separator)), [])
         has_rows = any(map(str.strip, text))
@@ -162,7 +162,7 @@ def read_csv(file: DataFile) -> Opened:
 
 
 def _text_error(file: DataFile, header: list[str], error: pa.ArrowInvalid) -> str:
-    """Return what is wrong with text; Arrow counts rows from 1, the header being one."""
+    """Return the message for an error in text; Arrow counts rows from 1, and the header too."""
     reason = reason_of(error)
     row = re.search(r"Row #(\d+): ", reason)
     column = re.match(r"In CSV column #(\d+): ", reason)
@@ -185,8 +185,8 @@ def _arrow(file: DataFile) -> Opened:
     with open(file.path, "rb") as opened:
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     if mapped[:4] == b"FEA1":
-        raise DataError(f"{file.title} is of version 1 of Feather, which had its own format; write "
-                        "it once more as version 2")
+        raise DataError(f"{file.title} is of version 1 of Feather, which is not supported; write "
+                        "it again as version 2")
     source = pa.py_buffer(mapped)
     parts = _arrow_file if mapped[:6] == b"ARROW1" else _arrow_stream
     schema, read = parts(file, source)
@@ -262,10 +262,10 @@ def _arrow_stream(file: DataFile, source: pa.Buffer) -> tuple[pa.Schema, Parts]:
         after = source[last:end].to_pybytes()
         if after != b"\0\0\0\0" and not after.endswith(END):  # the first before Arrow 0.15
             raise DataError(f"{file.title} has no end mark after its last record batch: it was cut "
-                            "there, or its writer was not closed; write it once more")
+                            "there, or its writer was not closed; write it again")
         if any(source[end:end + 8].to_pybytes()):
-            raise DataError(f"{file.title} goes on after its end mark; write what follows, as "
-                            "another stream, to another file")
+            raise DataError(f"{file.title} goes on after its end mark; write the stream that "
+                            "follows to another file")
 
     return open_stream([]).schema, read
 
@@ -282,7 +282,7 @@ def _npy(file: DataFile) -> Opened:
     elif array.ndim == 1:
         columns = {"0": array}
     else:
-        raise DataError(f"{file.title} must hold a matrix, whose columns are named 0, 1, ..., or a "
+        raise DataError(f"{file.title} must hold a matrix, with columns named 0, 1, ..., or a "
                         f"structured vector; its shape is {array.shape}")
     names = file.check([(name, each.dtype) for name, each in columns.items()],
                        lambda kind: kind.kind in "biuf")

@@ -1,4 +1,4 @@
-"""What the commands on real data share: progress, tables, numbers, pictures."""
+"""Output of the commands on real data: progress, tables, numbers, pictures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, float], None]]:
-    """Show a bar on the terminal, if there is one, and yield what moves it."""
+    """Show a bar on the terminal, if there is one, and yield a function that moves it."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda what, done: None
@@ -57,15 +57,15 @@ def print_table(
     Parameters
     ----------
     headers : tuple of str
-        Of the columns, with line breaks where the drawn ones have them.
+        Titles of the columns, with line breaks for the drawn table.
     groups : callable
-        Gives the rows that belong together for a number of columns of text.
+        Returns groups of rows for a width in columns of text.
     notes : sequence of str
         Lines of text below.
     words, wrapped : sequence of int
-        Columns that are set left, and those that may be wrapped.
+        Columns that are aligned left, and columns that may be wrapped.
     style : callable
-        Gives rich's style of a row.
+        Returns rich's style of a row.
     """
     console = Console()
     if console.is_terminal:
@@ -75,7 +75,7 @@ def print_table(
                              no_wrap=i not in wrapped)
         for group in groups(console.width):
             for i, row in enumerate(group):
-                # a cell is text, in which "[red]" is no style
+                # a cell is text: "[red]" in it is not a style
                 table.add_row(*map(Text, row), style=style(row), end_section=i == len(group) - 1)
         console.print(table)
         console.print(" ".join(notes), style="dim", highlight=False, markup=False, emoji=False)
@@ -100,7 +100,7 @@ def print_table(
 def write_record(
     path: Path | None, *, packages: Sequence[str] = PACKAGES, **numbers: Any
 ) -> None:
-    """Write numbers to a file as JSON, and how they were computed; all of it, or nothing.
+    """Write numbers, and how they were computed, to a file as JSON: all of it, or nothing.
 
     None is the standard output.
     """
@@ -118,7 +118,7 @@ def write_record(
     if path is None:
         print(text, end="")
         return
-    if path.exists() and not path.is_file():  # a pipe or device takes no other file's place
+    if path.exists() and not path.is_file():  # a pipe or device cannot be replaced
         path.write_text(text, encoding="utf-8")
         return
     path = path.resolve()

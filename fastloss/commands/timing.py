@@ -1,4 +1,4 @@
-"""How much of the time of a fit is that of the loss."""
+"""Measure the part of a fit's time that the loss takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Timed:
-    """A loss whose calls are timed; `advance` is called with how many there were."""
+    """A loss with timed calls; `advance` is called with their number after each."""
 
     def __init__(self, loss: Any, advance: Callable[[int], None] = lambda calls: None) -> None:
         self.loss, self.seconds, self._advance = loss, list[float](), advance

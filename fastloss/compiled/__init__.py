@@ -95,7 +95,7 @@ def _check(name: str, array: Array | None, p: Array) -> None:
         if len(array) != len(p):
             raise ValueError(f"{name} must be as long as p, {len(p)}, got {len(array)}")
         if array.ctypes.data % array.itemsize:
-            raise ValueError(f"{name} must be aligned, as a copy of it is")
+            raise ValueError(f"{name} must be aligned, as {name}.copy() is")
 
 
 # ---- the functions, for Numba and for Python -----------------------------------------------
@@ -248,12 +248,12 @@ def total(
         Where `scale` times the derivative of the sum by each element of `p` goes. May be
         an input; one that overlaps an input in some other way is undefined.
     scale : float, default=1.0
-        Of the gradient alone: 1 / n gives that of the mean.
+        Factor of the gradient: 1 / n gives the gradient of the mean.
 
     Returns
     -------
     float
-        The sum in float64, to the bit that of the loss's own methods.
+        The sum in float64, bit for bit the sum of the loss's own methods.
 
     Raises
     ------

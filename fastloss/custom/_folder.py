@@ -101,7 +101,7 @@ def _check(path: Path, found: os.stat_result, above: bool = False) -> None:
     if others:
         raise UnsafeError(f"{path} may be written by other users")
     if not (above or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        raise UnsafeError(f"{path} is no file")
+        raise UnsafeError(f"{path} is not a file")
 
 
 def _is_alone(group: int, user: int) -> bool:

@@ -45,7 +45,7 @@ def _as_is(name: str, value: Any) -> Any:
 
 
 def _domain(name: str, value: Any) -> Interval:
-    """Check for the least and the greatest valid value."""
+    """Return the range of valid values; raise ValueError if it is not a pair of numbers."""
     if value is None or value == REALS:
         return REALS
     if isinstance(value, Interval):
@@ -63,7 +63,7 @@ def _domain(name: str, value: Any) -> Interval:
 
 
 class _Bounds(tuple[float, ...]):
-    """Two numbers whose repr is Python also if one is infinite."""
+    """Two numbers with a repr that is Python code even if one is infinite."""
 
     def __repr__(self) -> str:
         return super().__repr__().replace("inf", "float('inf')")
@@ -71,7 +71,7 @@ class _Bounds(tuple[float, ...]):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CustomLoss(ElementLoss):
-    """A loss made by `loss` of a formula, with the methods of every other.
+    """A loss made by `loss` from a formula, with the methods of every other loss.
 
     Two are equal if their formulas do the same operations, with equal parameters, domains and
     reduction. What is pickled is the formula as it was read: it needs neither the function nor
@@ -118,7 +118,7 @@ class CustomLoss(ElementLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is, as far as its domain tells."""
+        """The meaning of a prediction, as far as the domain tells it."""
         return "probability" if self.predictions[:2] == PROBABILITIES[:2] else "number"
 
     @property
@@ -211,8 +211,8 @@ def loss(
     """Return a loss of your own, made of the formula of one sample.
 
     The formula's source is read, differentiated twice by the prediction, operation by operation
-    and exactly, and compiled with Numba to loops of its own in float32 and float64, which run where
-    those of the built-in losses do.
+    and exactly, and compiled with Numba to loops in float32 and float64, which run in the place of
+    the loops of built-in losses.
 
     Parameters
     ----------
@@ -228,8 +228,8 @@ def loss(
         Least and greatest valid y and p, for `check` and for adapters, which refuse others; by
         default any finite number.
     **parameters : float
-        Values of the parameters of `f` that have no default, or others. Another value is no
-        new compilation (but of a 13th parameter and further ones).
+        Values of parameters of `f`: of those without a default, and of any others. Another value
+        does not compile the formula again, except for a 13th parameter and further ones.
 
     Returns
     -------
@@ -240,12 +240,12 @@ def loss(
     Raises
     ------
     TypeError
-        If `f` is no Python function of y, p and parameters, or a parameter is missing or is none
-        of its.
+        If `f` is not a Python function of y, p and parameters, or a parameter is missing or
+        unknown.
     ValueError
-        If the formula has something that is not supported, a loop or a global array say, with
-        the line it stands in; if it has no derivative or does not depend on p; or if a
-        parameter is no finite number.
+        If the formula has something that is not supported, such as a loop or a global array (the
+        message has its line); if it has no derivative or does not depend on p; or if a parameter
+        is not a finite number.
 
     Notes
     -----
@@ -267,8 +267,8 @@ def loss(
     other functions, powers that are no whole numbers or roots among them, are calls of the C
     library, which take some nanoseconds each.
 
-    float32 predictions are computed in float32, but what depends on parameters alone is computed
-    in float64 and rounded. `math.hypot` and `numpy.logaddexp` neither overflow nor lose their
+    float32 predictions are computed in float32, but terms of parameters alone are computed in
+    float64 and rounded. `math.hypot` and `numpy.logaddexp` neither overflow nor lose their
     curvature far out: ``delta * (math.hypot(delta, p - y) - delta)`` is the Pseudo-Huber loss.
 
     Compiling takes some seconds; the machine code is kept in $FASTLOSS_CACHE_DIR, or the

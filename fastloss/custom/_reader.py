@@ -1,4 +1,4 @@
-"""Python functions read as graphs: calls are inlined, branches become choices."""
+"""Read Python functions as graphs: calls are inlined, branches become choices."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Reader:
                     self._assign(target, self.value(value, names), names)
                 case ast.AugAssign():
                     if not isinstance(statement.target, ast.Name):
-                        self.refuse("it assigns to what is no name", statement)
+                        self.refuse("it assigns to something that is not a name", statement)
                     load = ast.copy_location(
                         ast.Name(statement.target.id, ast.Load()), statement.target)
                     operation = ast.BinOp(load, statement.op, statement.value)
@@ -221,7 +221,7 @@ class Reader:
             for each, part in zip(target.elts, value, strict=True):
                 self._assign(each, part, names)
         else:
-            self.refuse("it assigns to what is no name", target)
+            self.refuse("it assigns to something that is not a name", target)
 
     # ---- expressions
 
@@ -236,7 +236,7 @@ class Reader:
             case ast.Attribute(value=inner, attr=attribute):
                 owner = self.value(inner, names)
                 if not isinstance(owner, ModuleType):
-                    self.refuse(f"{ast.unparse(inner)} is no module: its attributes are not "
+                    self.refuse(f"{ast.unparse(inner)} is not a module: its attributes are not "
                                 "supported", node)
                 if not hasattr(owner, attribute):
                     self.refuse(f"{owner.__name__} has no {attribute!r}", node)

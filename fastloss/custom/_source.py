@@ -1,4 +1,4 @@
-"""Where functions stand in their source."""
+"""Find the definition of a function in its source."""
 
 from __future__ import annotations
 import __future__
@@ -57,7 +57,7 @@ def source_of(function: FunctionType) -> Source:
     Raises
     ------
     ValueError
-        If its source is not to be had, or is no longer that of the function.
+        If its source is not available, or has changed.
     """
     code = function.__code__
     name = "a lambda" if code.co_name == "<lambda>" else code.co_name
@@ -77,7 +77,7 @@ def source_of(function: FunctionType) -> Source:
     same = [node for node, each in compiled if _is_same(each, code)]
     if not same:
         raise ValueError(f"f cannot be compiled: {name} at line {code.co_firstlineno} of "
-                         f"{code.co_filename} is no longer that of the function; has the file "
+                         f"{code.co_filename} is not the function any more; has the file "
                          "changed since it was imported?")
     return Source(same[0], code.co_name, code.co_filename, [line.rstrip("\n") for line in lines])
 

@@ -1,4 +1,4 @@
-"""Losses of embeddings: of rows that belong together, and of all pairs of the rows of a batch."""
+"""Losses of embeddings: of paired rows, and of batches, where all pairs of rows count."""
 
 from typing import TYPE_CHECKING
 

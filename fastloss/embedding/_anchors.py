@@ -1,4 +1,8 @@
-"""The two kinds of losses of all pairs: sums over pairs, and functions of an anchor's sums."""
+"""From sums over pairs to costs and slopes: the two kinds of batch losses.
+
+A `SummedLoss` sums costs of pairs. An `ExponentLoss` sums exponentials over the pairs of an anchor;
+the anchor's cost is a function of these sums: pass "sum" -> Anchors -> Slopes -> pass "weigh".
+"""
 
 from __future__ import annotations
 
@@ -15,25 +19,25 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Exponentials of numbers that lie no further apart than this neither overflow nor vanish.
+# If exponents lie no further apart than this, their exponentials neither overflow nor vanish.
 RANGE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 690.0}
 
-# Where nothing is summed a logarithm is infinite; NaN stays NaN.
+# The logarithm of an empty sum is infinite, which is no reason to warn; NaN stays NaN.
 QUIET = partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 class SummedLoss(BatchLoss):
-    """Base of losses that are sums over pairs, whose weights are the sums of their rows'."""
+    """Base of losses that sum costs of pairs, weighted by the sum of both rows' weights."""
 
     blockwise = True
 
     def _weight(self, same: Array, different: Array) -> Array:
-        """Return what rows with so many pairs of either kind add to what a mean divides by."""
+        """Return the parts of a mean's divisor of rows with so many pairs of each kind."""
         raise NotImplementedError
 
     @property
     def _thresholds(self) -> dict[str, Any]:
-        """Distances at which costs begin or end, and what makes one of its square."""
+        """The distances at which costs begin or end, and the factor from a square to a distance."""
         return {}
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
@@ -46,15 +50,15 @@ class SummedLoss(BatchLoss):
 
 
 class Anchors(NamedTuple):
-    """What pairs come to, anchor by anchor; logarithms of sums are -inf where nothing is summed."""
+    """Sums over the pairs of each anchor; the logarithm of an empty sum is -inf."""
 
-    different: Array              # ln of the sum of e^x over pairs of another class
-    same: Array                   # and of the same class
-    total: Array                  # sum of v over the latter
+    different: Array              # ln of the sum of e^x over pairs of different classes
+    same: Array                   # ln of the sum of e^x over pairs of the same class
+    total: Array                  # sum of v over pairs of the same class
 
 
 class Slopes(NamedTuple):
-    """A cost per anchor, whether it counts, and its derivatives by the fields of `Anchors`."""
+    """The cost of each anchor, whether it counts, and its derivatives by the `Anchors` fields."""
 
     cost: Array
     counts: Array
@@ -64,16 +68,16 @@ class Slopes(NamedTuple):
 
 
 def logs_of(side: Any, shift: Any) -> Anchors:
-    """Return what the pass "sum" found for the rows of a side."""
+    """Return the sums of a side after the pass "sum"."""
     sums = side.sums[:, :side.n]
     return Anchors(np.log(sums[0]) + shift[0], np.log(sums[1]) + shift[1], sums[2])
 
 
 def factors_of(anchors: Anchors, slopes: Slopes, shift: Any) -> tuple[Array, Array, Array]:
-    """Return what the pass "weigh" multiplies e^(x - shift) of either kind, and slopes of v, by."""
+    """Return the factors of e^(x - shift) of each kind, and of v, in the pass "weigh"."""
     different, same = (
         slope if isinstance(slope, float)                              # 0
-        else np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # of no pairs
+        else np.where(log == -np.inf, 0.0, slope * np.exp(taken - log))     # 0 without pairs
         for log, slope, taken in zip(anchors[:2], (slopes.different, slopes.same), shift,
                                      strict=True))
     return different, same, slopes.total  # type: ignore[return-value]
@@ -91,20 +95,20 @@ def sigmoid(x: Array) -> Array:
 
 
 class ExponentLoss(BatchLoss):
-    """Base of losses whose anchors cost a function of sums of exponentials."""
+    """Base of losses that cost, for each anchor, a function of sums of exponentials."""
 
     blockwise = True
 
     def _exponents(self) -> tuple[float, float, float]:
-        """Return the largest exponents of either class of unit rows, and the least that matters."""
+        """Return the largest exponents of each kind for unit rows, and the least that matters."""
         raise NotImplementedError
 
     def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
-        """Return costs and slopes of anchors with so many pairs of either kind."""
+        """Return costs and slopes of anchors with so many pairs of each kind."""
         raise NotImplementedError
 
     def _costs(self, same: Array, different: Array) -> Array:
-        """Return whether anchors that count cost anything, if only by rounding nothing."""
+        """Return which anchors, of those that count, cost more than 0 without rounding."""
         return same + different > 0
 
     def _terms(self, batch: Batch, gradient: bool, others: bool) -> Terms:
@@ -133,7 +137,7 @@ class ExponentLoss(BatchLoss):
     def _weighted(
         self, anchors: Anchors, same: Array, different: Array, weights: Array | None, share: float
     ) -> tuple[Terms, Anchors, Slopes]:
-        """Return the terms of a share of anchors, and slopes times weights."""
+        """Return the terms of anchors, times `share`, and their slopes times weights."""
         slopes = self._anchor(anchors, same, different)
         counts = slopes.counts.astype(np.float64)
         counts = share * (counts if weights is None else counts * weights)
@@ -145,29 +149,29 @@ class ExponentLoss(BatchLoss):
                                       np.where(slopes.counts, counts * slopes.total, 0.0))
 
     def _bound(self, dtype: Any) -> tuple[float, float] | None:
-        """Return what no exponents of either class exceed, unless they may lie too far apart."""
+        """Return upper bounds of the exponents of each kind; None if they may lie too far apart."""
         different, same, least = self._exponents()
         if not self.normalize or max(different, same) - least > RANGE[dtype]:
             return None
         return different * (1 + 1e-6), same * (1 + 1e-6)     # of rounded unit rows
 
     def _shifts(self, pairs: Any) -> tuple[Any, bool]:
-        """Return what to take from exponents, a bound or their maxima, and whether it is these."""
+        """Return the shifts of exponents, bounds or maxima of rows, and whether they are maxima."""
         bound = self._bound(pairs.a.dtype)
         if bound is not None:
             return (bound, bound), False
         pairs.run(self._kernel, "largest", columns=True)
-        found = []
+        shifts = []
         for side in (pairs.a, pairs.b):
             maxima = side.sums[:2, :side.n]
             maxima = np.where(np.isfinite(maxima), maxima, 0.0)
-            # as the kernel will round them
-            found.append(tuple(maxima.astype(side.dtype).astype(np.float64)))
-        return tuple(found), True
+            # rounded as the kernel will round them
+            shifts.append(tuple(maxima.astype(side.dtype).astype(np.float64)))
+        return tuple(shifts), True
 
 
 class SoftmaxLoss(ExponentLoss):
-    """Base of cross entropies of softmax over the other rows against those of the same class."""
+    """Base of cross entropies of the softmax over other rows, against rows of the same class."""
 
     def _scale(self) -> float:
         return 1.0 / self.temperature  # type: ignore[attr-defined, no-any-return]
@@ -182,7 +186,7 @@ class SoftmaxLoss(ExponentLoss):
         return same + different > 1          # softmax over one row alone is 1
 
     def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
-        # of a single positive what it lacks to 1 is what the others have: nothing cancels
+        # the share that a single positive lacks to 1 is the share of the others: nothing cancels
         scale, single = self._scale(), same == 1
         both = np.logaddexp(anchors.different, anchors.same)
         others = np.exp(anchors.different - both)
@@ -198,7 +202,7 @@ class SoftmaxLoss(ExponentLoss):
 
 
 class OwnSoftmaxLoss(SoftmaxLoss):
-    """Base of those whose anchors have one positive each: the same in fewer operations."""
+    """Base of cross entropies with one positive for each anchor, in fewer operations."""
 
     def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
         x = anchors.different - anchors.same

@@ -32,13 +32,13 @@ Measure = Literal["product", "euclidean", "sqeuclidean", "cosine"]
 Sides = Literal["one batch", "two views", "queries and keys"]
 REDUCTION = choice("mean", "mean_nonzero", "sum")
 
-# What products are multiplied by, at most: float32 holds larger numbers than this by 8 digits.
+# Products are multiplied by this at most: float32 holds numbers that are larger by 8 digits.
 LARGEST = 1e30
 FACTOR = number(low=0, open_low=True, high=LARGEST)
 
 
 def check_temperature(name: str, value: Any) -> float:
-    """Check for what products can be divided by."""
+    """Return a temperature, by which products can be divided; raise ValueError for others."""
     x: float = number(low=0, open_low=True)(name, value)
     if x < 1 / LARGEST:
         raise ValueError(f"{name} must be a finite number > 0 and >= {1 / LARGEST:g}, as products "
@@ -47,45 +47,45 @@ def check_temperature(name: str, value: Any) -> float:
 
 
 class Batch(NamedTuple):
-    """Both sides of all pairs."""
+    """The packed rows of both sides, the weights of anchors, and the counts of their pairs."""
 
     pairs: Any
     weights: Array | None         # of anchors
-    same: Array                   # how many of the other rows are of each anchor's class
-    different: Array
+    same: Array                   # for each anchor, the number of other rows of its class
+    different: Array              # and the number of rows of other classes
     symmetric: bool               # one batch with itself
 
     def weigh(self, per_row: Array) -> Array:
-        """Return numbers per anchor times their weights."""
+        """Return numbers of anchors, multiplied by their weights."""
         return per_row if self.weights is None else per_row * self.weights
 
 
 class Terms(NamedTuple):
-    """What a pass over all pairs came to."""
+    """Sums of the terms of a batch, before they are reduced."""
 
     total: float                  # weighted sum of the terms
-    weight: float                 # of the terms
-    nonzero: float                # of those that are not 0
-    per_sum: float = 1.0          # what `total` times is the sum over each term once
+    weight: float                 # sum of the weights of the terms
+    nonzero: float                # sum of the weights of terms that are not 0
+    per_sum: float = 1.0          # times `total`: the sum with each term once
 
 
 class BatchLoss(Loss):
-    """Base of losses of all pairs of the rows of a batch, or of two batches.
+    """Base of batch losses: of all pairs of the rows of a batch, or of two batches.
 
-    Subclasses say what the two sides are, and what they come to: `_terms`.
+    Subclasses say which rows are the two sides, and sum up terms over their pairs in `_terms`.
 
     Attributes
     ----------
     sides : {"one batch", "two views", "queries and keys"}
-        Which rows are compared: those of a batch with each other, or with `refs`, by labels; those
-        of two views of the same things with each other; those of one batch with another's, row by
-        row their own.
+        The rows that are compared: the rows of a batch with each other, or with `refs`, by labels;
+        all rows of two views of the same things with each other; or each query with all keys, of
+        which key i is its positive.
     measure : {"product", "euclidean", "sqeuclidean", "cosine"}
-        What two rows are compared by: their product, or a distance.
+        How two rows are compared: by their product, or by a distance.
     unit_rows : bool
         Whether rows are scaled to unit length first.
     keys_are_anchors : bool
-        Whether the rows of the second side have terms of their own, as those of the first have.
+        Whether the rows of the second side have terms of their own, like the rows of the first.
     blockwise : bool
         Whether a batch can be computed in blocks of rows, see `fastloss.embedding.blocks`.
     """
@@ -99,7 +99,7 @@ class BatchLoss(Loss):
 
     @property
     def measure(self) -> Measure:
-        """What two rows are compared by."""
+        """How two rows are compared: by their product, or by a distance."""
         return "product"
 
     @property
@@ -117,7 +117,7 @@ class BatchLoss(Loss):
         self, x: Array, codes: Array, others: Array | None, other_codes: Array | None,
         n_threads: int | None,
     ) -> Any:
-        """Return the pairs of packed rows of one or two sides."""
+        """Return the packed rows of one or two sides, ready for passes over their pairs."""
         return core.Pairs(x, codes, others, other_codes, distance=self.measure != "product",
                             normalize=self.unit_rows, cosine=self.measure == "cosine",
                             n_threads=n_threads)
@@ -126,14 +126,14 @@ class BatchLoss(Loss):
         self, x: Array, codes: Array, n_codes: int, others: Array | None,
         other_codes: Array | None, weights: Array | None, n_threads: int | None,
     ) -> Batch:
-        """Return the pairs of one or two sides, and how many of either kind there are."""
+        """Return a batch of one or two sides, and count the pairs of each anchor."""
         same, different = core.class_sizes(
             codes, codes if other_codes is None else other_codes, n_codes, others is None)
         pairs = self._pairs(x, codes, others, other_codes, n_threads)
         return Batch(pairs, weights, same, different, others is None)
 
     def _bind(self) -> tuple[str, str, dict[str, float]]:
-        """Return the kind of the kernel, its name there, and its parameters."""
+        """Return the kind of the compiled loss, its name there, and its parameters."""
         raise NotImplementedError
 
     def _make_kernel(self) -> bytes:
@@ -147,7 +147,7 @@ class BatchLoss(Loss):
     def _learned(self, pairs: Any, scale: float, along: float) -> dict[str, float]:
         """Return the derivatives of the value by parameters that can be learned.
 
-        `along` is the sum of the derivatives by products times these.
+        `along` is the sum, over all pairs, of the product times the derivative by it.
         """
         return {}
 
@@ -163,7 +163,7 @@ class BatchLoss(Loss):
     def _evaluate(
         self, batch: Batch, others: bool, parameters: bool
     ) -> tuple[Any, ...]:
-        """Return value and gradients by the sides, and with `parameters` derivatives by them."""
+        """Return the value, gradients by the sides and, with `parameters`, derivatives by these."""
         terms = self._terms(batch, True, others)
         divisor = self._divisor(terms)
         scale = 1.0 / divisor if divisor != 0 else 0.0
@@ -181,24 +181,24 @@ class BatchLoss(Loss):
         return BatchPartial(self, per_sum * total, per_sum * weight, per_sum * nonzero)
 
     def _split(self, grads: list[Array]) -> Any:
-        """Return gradients by the sides as the user gets them."""
+        """Return the gradients in the form that the user gets."""
         return grads[0] if len(grads) == 1 else tuple(grads)
 
 
 @dataclass(frozen=True)
 class BatchPartial:
-    """Sums of a loss of all pairs over a part of its terms.
+    """Sums of a batch loss over a part of its terms.
 
     Attributes
     ----------
-    loss : loss of all pairs
+    loss : BatchLoss
         The loss that was summed; only parts of equal losses can be added.
     loss_sum : float
         Sum of the weighted terms.
     weight_sum : float
         Sum of the weights of the terms that count.
     nonzero_sum : float
-        Sum of the weights of those that are not 0.
+        Sum of the weights of the terms that are not 0.
     """
 
     loss: BatchLoss
@@ -220,7 +220,7 @@ class BatchPartial:
 
     @property
     def scale(self) -> float:
-        """What the gradient of the sum is multiplied by: 1 over what `result` divides by, or 0."""
+        """The factor of the gradient of the sum: 1 over the divisor of `result`, or 0."""
         divisor = self.loss._divisor(self._terms())
         return 1.0 / divisor if divisor != 0 else 0.0
 
@@ -290,7 +290,7 @@ class LabelLoss(BatchLoss):
         sample_weight : array_like (n,) of real numbers, optional
             Weights of the rows as anchors.
         refs, ref_labels : array_like (m, d) and (m,), optional
-            Rows to compare with, such as those of earlier batches, in place of the batch itself.
+            Rows to compare with in place of the batch itself, such as the rows of earlier batches.
         n_threads : int, optional
             Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
@@ -302,7 +302,7 @@ class LabelLoss(BatchLoss):
         Raises
         ------
         TypeError
-            If embeddings are no real numbers, or labels neither integers nor strings.
+            If embeddings are not real numbers, or labels neither integers nor strings.
         ValueError
             If shapes do not fit, `refs` comes without `ref_labels`, or `n_threads` is less than 1.
         """
@@ -323,7 +323,7 @@ class LabelLoss(BatchLoss):
     ) -> tuple[Any, ...]:
         """Return the value and its gradient by the rows.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -355,11 +355,11 @@ class LabelLoss(BatchLoss):
         ref_labels: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> BatchPartial:
-        """Return the sums over a part of the terms, to be added to those of other parts.
+        """Return the sums over a part of the terms, which can be added to other parts' sums.
 
         Parts are blocks of rows, each compared with all of the same `refs`; or batches that are
-        compared with themselves. `fastloss.embedding.blocks` is for a batch in blocks. Arguments
-        and errors are those of `value`.
+        compared with themselves. `fastloss.embedding.blocks` is for a batch in blocks. Takes the
+        arguments of `value`, and raises its errors.
 
         Returns
         -------
@@ -371,7 +371,7 @@ class LabelLoss(BatchLoss):
 
 
 class TwoSidedLoss(BatchLoss):
-    """Base of losses of two batches whose rows belong to each other, one by one."""
+    """Base of batch losses of two sides with paired rows: key i is the positive of query i."""
 
     inputs = (Input("queries", "rows", gradient=True), Input("keys", "rows", gradient=True),
               SAMPLE_WEIGHT)
@@ -410,10 +410,10 @@ class TwoSidedLoss(BatchLoss):
         Parameters
         ----------
         queries, keys : array_like (n, d) of real numbers
-            Rows that belong to each other, one by one. float32 and float16 are computed in
+            Paired rows: key i is the positive of query i. float32 and float16 are computed in
             float32, all else, and a mix with anything else, in float64.
         sample_weight : array_like (n,) of real numbers, optional
-            Weights of the pairs of rows.
+            Weights of the paired rows.
         n_threads : int, optional
             Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
@@ -425,7 +425,7 @@ class TwoSidedLoss(BatchLoss):
         Raises
         ------
         TypeError, ValueError
-            If the rows are no real numbers, or shapes do not fit.
+            If the rows are not real numbers, or shapes do not fit.
         """
         batch = self._batch(queries, keys, sample_weight, n_threads)
         return self._reduce(self._terms(batch, False, False))
@@ -441,7 +441,7 @@ class TwoSidedLoss(BatchLoss):
     ) -> tuple[Any, ...]:
         """Return the value and its gradients by the rows of both sides.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -469,10 +469,10 @@ class TwoSidedLoss(BatchLoss):
         *,
         n_threads: int | None = None,
     ) -> BatchPartial:
-        """Return the sums over a batch, to be added to those of other batches.
+        """Return the sums over a batch, which can be added to other batches' sums.
 
-        `fastloss.embedding.blocks` is for a batch in blocks. Arguments and errors are those of
-        `value`.
+        `fastloss.embedding.blocks` is for a batch in blocks. Takes the arguments of `value`, and
+        raises its errors.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What losses of all pairs of rows read: rows, labels and weights."""
+"""Read the arguments of batch losses: rows, labels and weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(name: str, value: Any) -> Array:
-    """Return rows of numbers, of a type that is computed in, contiguous."""
+    """Return rows of numbers as a contiguous array of float32 or float64."""
     array: Array = core.read_numbers(value, name)
     if array.ndim != 2:
         raise ValueError(
@@ -26,7 +26,7 @@ def rows_of(name: str, value: Any) -> Array:
 
 
 def side_by_side(first: str, x: Array, second: str, z: Array) -> tuple[Array, Array]:
-    """Return two sides' rows in one type, the wider; they must be equally long."""
+    """Return the rows of two sides in the wider type of both; raise if their lengths differ."""
     if x.shape[1] != z.shape[1]:
         raise ValueError(f"rows of {first} and {second} must be equally long, got shapes "
                          f"{x.shape} and {z.shape}")
@@ -35,7 +35,7 @@ def side_by_side(first: str, x: Array, second: str, z: Array) -> tuple[Array, Ar
 
 
 def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
-    """Return labels of rows: integers or strings, one each."""
+    """Return labels, an integer or string for each row."""
     labels = labels_of(value, name)
     if labels.ndim != 1 or labels.shape[0] != n:
         raise ValueError(f"{name} must hold one label for each row of {rows_name}, shape ({n},), "
@@ -44,7 +44,7 @@ def read_labels(name: str, value: Any, rows_name: str, n: int) -> Array:
 
 
 def read_weights(value: Any, rows_name: str, n: int) -> Array | None:
-    """Return weights of anchors in float64, or None."""
+    """Return the weights of anchors in float64, or None."""
     if value is None:
         return None
     weights: Array = core.read_numbers(value, "sample_weight")

@@ -1,4 +1,7 @@
-"""What losses of rows that belong together share."""
+"""Base classes of the paired losses: row i of a with row i of b.
+
+arrays -> PairKernel (the distance and a loss of elements) -> value and gradients by the rows
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ REDUCTION = choice("mean", "sum", "none")
 
 
 class PairedLoss(Loss):
-    """Base of losses of distances of rows that belong together.
+    """Base of losses of the distances of paired rows.
 
-    Subclasses say which loss of elements that of a distance is, and what it needs: `_element`.
+    Subclasses name the loss of elements that the distances go through, and its parameters, in
+    `_element`.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class PairedLoss(Loss):
         raise NotImplementedError
 
     def _element(self) -> tuple[str, dict[str, float]]:
-        """Return the loss of a distance: its name among the losses of elements, its parameters."""
+        """Return name and parameters of the loss of elements that a distance goes through."""
         raise NotImplementedError
 
     def _sign(self) -> float:
@@ -69,13 +73,13 @@ class PairedLoss(Loss):
 
     def _check(self, rows: tuple[Any, ...], sample_weight: Any) -> list[Array]:
         names = self._called("rows")
-        found: list[Array] = read_rows(names, rows)
-        for name, array in zip(names, found, strict=True):
+        arrays: list[Array] = read_rows(names, rows)
+        for name, array in zip(names, arrays, strict=True):
             check_values(name, array, REALS)
         if sample_weight is not None:
             check_values("sample_weight",
-                         read_column(sample_weight, "sample_weight", "weight", found[0]), WEIGHTS)
-        return found
+                         read_column(sample_weight, "sample_weight", "weight", arrays[0]), WEIGHTS)
+        return arrays
 
 
 class PairLoss(PairedLoss):
@@ -124,12 +128,12 @@ class PairLoss(PairedLoss):
         Returns
         -------
         float, or ndarray (n,) for ``reduction="none"``
-            Summed in float64. The mean of nothing, and a mean whose weights sum to 0, is nan.
+            Summed in float64. The mean of nothing, and a mean with weights that sum to 0, is nan.
 
         Raises
         ------
         TypeError
-            If an argument does not hold real numbers, or `out` is no float array.
+            If an argument does not hold real numbers, or `out` is not a float array.
         ValueError
             If shapes do not fit, `n_threads` is less than 1, or `out` is read-only, overlaps an
             input, or is given where the value is a float.
@@ -148,7 +152,7 @@ class PairLoss(PairedLoss):
     ) -> tuple[Any, tuple[Array, Array]]:
         """Return the value and its gradients by both rows of each pair, in one pass.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -177,9 +181,9 @@ class PairLoss(PairedLoss):
         *,
         n_threads: int | None = None,
     ) -> Partial:
-        """Return the sums over a part of the pairs, to be added to those of other parts.
+        """Return the sums over a part of the pairs, which can be added to other parts' sums.
 
-        Arguments and errors are those of `value`; ``reduction="none"`` has none.
+        Takes the arguments of `value`, and raises its errors; ``reduction="none"`` has no sums.
 
         Returns
         -------
@@ -192,7 +196,7 @@ class PairLoss(PairedLoss):
     def check(
         self, a: ArrayLike, b: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Raise if the data are not what the loss is meant for.
+        """Raise if the data hold values that the loss is not meant for.
 
         For debugging: the other methods take any number.
 
@@ -207,5 +211,5 @@ class PairLoss(PairedLoss):
             If a value is not finite, a label is out of its range, or a weight is negative; with
             the count, and the index and value of the first.
         """
-        found = self._check((a, b), sample_weight)
-        check_values("y", read_column(y, "y", "label", found[0]), self._domains()[0])
+        rows = self._check((a, b), sample_weight)
+        check_values("y", read_column(y, "y", "label", rows[0]), self._domains()[0])

@@ -1,4 +1,4 @@
-"""Losses of the distances of all pairs of rows of a batch with labels."""
+"""Batch losses of distances: between all pairs of rows, with labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class BatchContrastiveLoss(SummedLoss, LabelLoss):
-    r"""Contrastive loss of all pairs of rows: similar are those of the same class.
+    r"""Contrastive loss of all pairs of rows; rows of the same class are similar.
 
     .. math:: l_{ij} = d_{ij}^2 \text{ (same class)}, \quad [m - d_{ij}]_+^2 \text{ (else)}
 
@@ -54,10 +54,10 @@ class BatchContrastiveLoss(SummedLoss, LabelLoss):
     Notes
     -----
     The derivative at distance 0 is 0. Whether a distance is within a margin is decided in twice the
-    precision of float64 where roundings would. With weights of anchors a pair counts with the mean
-    of its rows' weights, with `refs` with that of its anchor. pytorch-metric-learning's
-    ContrastiveLoss is ``form="linear", pos_margin=0``, with a mean over the pairs that cost of
-    either kind.
+    precision of float64 if rounding could decide it otherwise. With weights of anchors a pair
+    counts with the mean weight of its rows; with `refs`, with the weight of its anchor.
+    pytorch-metric-learning's ContrastiveLoss is ``form="linear", pos_margin=0``, with one mean over
+    the positive pairs that cost and one over the negative pairs that cost.
 
     References
     ----------
@@ -119,11 +119,11 @@ class BatchTripletLoss(LabelLoss):
         "hard": of each anchor the farthest positive and the closest negative. "semi-hard": of each
         anchor and positive, the closest of the negatives that are farther than the positive, or if
         none is, the farthest negative (FaceNet, as TensorFlow Addons does). "all": all triplets.
-        Of equals, the row of the lowest index.
+        If several are equal, the row of the lowest index.
     distance : {"euclidean", "sqeuclidean", "cosine"}, default "euclidean"
         d; "cosine" is 1 - cos.
     soft_margin : bool, default False
-        ln(1 + e^(d_ap - d_an)) in place of the hinge; there is no margin.
+        ln(1 + e^(d_ap - d_an)) in place of the hinge, without a margin.
     normalize : bool, default False
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
@@ -133,10 +133,10 @@ class BatchTripletLoss(LabelLoss):
 
     Notes
     -----
-    The derivative at distance 0 is 0, and so is that of the hinge at its kink. Mining is constant
-    to the gradient. Where roundings would decide which of two distances is larger, or whether a
-    triplet costs anything, distances are computed once more, in twice the precision of float64:
-    equal ones are equal, wherever the rows lie and on whatever processor.
+    The derivative at distance 0 is 0, and so is the derivative of the hinge at its kink. The
+    gradient takes the mined rows as fixed. If rounding could decide which of two distances is
+    larger, or whether a triplet costs anything, distances are computed again, in twice the
+    precision of float64: equal distances are equal, wherever the rows lie and on every processor.
 
     References
     ----------
@@ -191,13 +191,13 @@ class LiftedStructureLoss(ExponentLoss, LabelLoss):
     normalize : bool, default False
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
-        Over pairs of one class of which a row has a negative. "sum" keeps the 1/2.
+        Over pairs of one class with a negative of one of their rows. "sum" keeps the 1/2.
 
     Notes
     -----
-    A pair counts with the mean of its rows' weights. With `refs`, pairs are of a row and a ref, a
-    ref's negatives are rows, and the row's weight counts; so `partial` of blocks of rows is not a
-    part of the whole.
+    A pair counts with the mean weight of its rows. With `refs`, a pair is a row and a ref, the
+    negatives of a ref are rows, and the weight of the row counts; so the `partial` of a block of
+    rows is not a part of the whole.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Losses of the similarities of all pairs of rows of a batch with labels."""
+"""Batch losses of similarities: products of all pairs of rows, with labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class SupConLoss(SoftmaxLoss, LabelLoss):
-    r"""Supervised contrastive loss: softmax over all other rows, against those of the same class.
+    r"""Supervised contrastive loss: softmax over all other rows, against the rows of the class.
 
     .. math:: l_i = -\frac{1}{|P(i)|} \sum_{p \in P(i)}
               \ln \frac{e^{z_i z_p / \tau}}{\sum_{a \ne i} e^{z_i z_a / \tau}}
@@ -51,8 +51,8 @@ class SupConLoss(SoftmaxLoss, LabelLoss):
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
-        Over anchors that have a positive; "mean_nonzero" leaves out those that are compared with
-        it alone, which cost nothing.
+        Over anchors that have a positive; "mean_nonzero" leaves out anchors that are compared with
+        their positive alone, as these cost nothing.
 
     References
     ----------
@@ -79,8 +79,8 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
               + \frac1\beta \ln\Bigl(1 + \sum_{n \in N(i)} e^{\beta (s_{in} - \lambda)}\Bigr)
 
     with the products s of rows of unit length; P(i) and N(i) are the other rows of the same class
-    as i and of other classes. An empty set adds 0, so a row without a positive costs what its
-    negatives do.
+    as i and of other classes. An empty set adds 0, so a row without a positive costs as much as its
+    negatives.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class MultiSimilarityLoss(ExponentLoss, LabelLoss):
                                                "base": self.base}
 
     def _exponents(self) -> tuple[float, float, float]:
-        # what vanishes beside 1 does not matter
+        # an exponential that vanishes beside 1 does not matter
         return self.beta * (1 - self.base), self.alpha * (1 + self.base), 0.0
 
     def _anchor(self, anchors: Anchors, same: Array, different: Array) -> Slopes:
@@ -134,8 +134,8 @@ class CircleLoss(ExponentLoss, LabelLoss):
               \sum_{p \in P(i)} e^{-\gamma \alpha_p (s_{ip} - 1 + m)}\Bigr)
 
     with α_p = [1 + m - s_ip]₊ and α_n = [s_in + m]₊, and the products s of rows of unit length;
-    P(i) and N(i) are the other rows of the same class as i and of other classes. Anchors count that
-    have either.
+    P(i) and N(i) are the other rows of the same class as i and of other classes. Anchors count if
+    neither is empty.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class CircleLoss(ExponentLoss, LabelLoss):
     gamma : float, default 80
         Scale γ > 0.
     detach_weights : bool, default True
-        The gradient takes α_p and α_n for constants, as the paper does.
+        Whether the gradient takes α_p and α_n for constants, as the paper does.
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"

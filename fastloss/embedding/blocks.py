@@ -1,15 +1,16 @@
 """A batch in blocks of rows, for machines that each hold some of them.
 
-A loss of all pairs comes of pairs of blocks in three steps, the same for every loss:
+A batch loss is computed from pairs of blocks in three steps, the same for every loss:
 
-1. `Block.sums`: what the rows of two blocks have of their pairs with each other. Those of one block
-   with all blocks are added with ``+``.
-2. `Block.partial`: the terms of a block's rows, from its sums. Those of all blocks add up to the
-   value.
-3. `Block.grad`: what the pairs of two blocks give to the gradients by their rows, from the sums of
-   both. A block's gradients over all blocks are added.
+1. `Block.sums`: sums over the pairs of two blocks, for each of their rows. Add a block's sums over
+   all blocks with ``+``.
+2. `Block.partial`: the terms of a block's rows, from its sums. The terms of all blocks add up to
+   the value.
+3. `Block.grad`: the parts of the gradients that come from the pairs of two blocks, from the sums of
+   both. Add a block's gradients over all blocks.
 
-What travels is rows, labels and gradients; sums are five numbers a row. Blocks may be of any sizes.
+Rows, labels and gradients travel between machines; sums are five numbers a row. Blocks may be of
+any sizes.
 In a loss of one batch every two blocks meet once, and each meets itself; in a loss of two batches
 every block of queries meets every block of keys:
 
@@ -38,9 +39,10 @@ every block of queries meets every block of keys:
 >>> np.allclose(np.concatenate(grads), loss.value_and_grad(x, labels)[1], atol=1e-15)
 True
 
-The results are those of the whole batch but for the order of sums, and the same bits whatever the
-number of threads. Only where a row is not finite gradients of other blocks of its side may stay
-finite, which are nan of the whole batch. Triplets and lifted structures have no such sums.
+The results equal those of the whole batch, up to the order of sums, and are the same bits for every
+number of threads. There is one exception: if a row is not finite, gradients of other blocks of its
+side, which are nan for the whole batch, may stay finite. Triplets and lifted structures cannot be
+computed in blocks.
 """
 
 from __future__ import annotations
@@ -79,20 +81,21 @@ __all__ = ["Block", "Sums"]
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What the rows of a block have of pairs with the rows of other blocks, to be added.
+    """Sums, for the rows of a block, over their pairs with rows of other blocks.
 
     Attributes
     ----------
-    loss : loss of all pairs
-        The loss whose sums they are.
+    loss : BatchLoss
+        The loss that is summed.
     same, different : ndarray (n,)
-        With how many rows of its class, and of other classes, each row was paired.
+        For each row, the number of rows of its class, and of other classes, that it was compared
+        with.
     cost, nonzero : float
-        Of a loss that is a sum over pairs: weighted sums of its terms, and of those that are not 0.
-        What two blocks have in common is with the sums of the first.
+        For a loss that sums costs of pairs: the weighted sum of the costs, and the sum of the
+        weights of costs that are not 0. The first of two blocks has the sums of both.
     logs : tuple of three ndarray (n,), optional
-        Of other losses: logarithms of sums of exponentials over pairs of different and of the same
-        class, and sums of products over the latter.
+        For other losses: logarithms of sums of exponentials over pairs of different classes and of
+        the same class, and sums of products over pairs of the same class.
     """
 
     loss: BatchLoss
@@ -111,7 +114,7 @@ class Sums:
             raise ValueError(f"sums of different losses: {self.loss} and {other.loss}")
         if self.same.shape != other.same.shape:
             raise ValueError(f"sums of blocks of {self.same.size} and {other.same.size} rows; only "
-                             "those of the same rows can be added")
+                             "sums of the same rows can be added")
         logs = self.logs
         if logs is not None and other.logs is not None:
             with QUIET():
@@ -129,25 +132,26 @@ class Block:
 
     Parameters
     ----------
-    loss : loss of all pairs
-        Any but `BatchTripletLoss` and `LiftedStructureLoss`.
+    loss : BatchLoss
+        Any batch loss but `BatchTripletLoss` and `LiftedStructureLoss`.
     rows : array_like (n, d) of real numbers
-        The rows; of queries or of keys for losses of both; a pair of arrays, the views, for
-        `NTXentLoss`.
+        The rows; for a loss of queries and keys, rows of one of them; for `NTXentLoss` a pair of
+        arrays, the views.
     labels : array_like (n,) of integers or strings
         Classes of the rows, for losses with labels alone.
     start : int, default 0
-        Number of the first row in the whole batch. By it a block knows itself, and queries their
-        keys.
+        Number of the first row in the whole batch. It tells whether two blocks are the same, and
+        which keys belong to which queries.
     sample_weight : array_like (n,) of real numbers, optional
-        Weights of the rows as anchors; for ``InfoNCELoss(symmetric=True)`` those of keys too.
+        Weights of the rows as anchors; for ``InfoNCELoss(symmetric=True)`` weights of keys too.
 
     Raises
     ------
     TypeError
-        If `loss` has no sums of blocks, or rows, labels or weights are not of their kind.
+        If `loss` cannot be computed in blocks, or rows or weights are not real numbers, or labels
+        neither integers nor strings.
     ValueError
-        If shapes do not fit, or labels are missing, or given where the loss has none.
+        If shapes do not fit, labels are missing, or are given to a loss that takes none.
     """
 
     def __init__(
@@ -160,7 +164,7 @@ class Block:
         sample_weight: ArrayLike | None = None,
     ) -> None:
         if not isinstance(loss, BatchLoss) or not loss.blockwise:
-            raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
+            raise TypeError(f"loss must be a batch loss with sums of blocks, got {loss!r}")
         self.loss = loss
         self.start = operator.index(start)
         self._views = loss.sides == "two views"
@@ -185,8 +189,8 @@ class Block:
                 raise ValueError(f"labels are missing: {type(loss).__name__} compares classes")
             self.labels = read_labels("labels", labels, "rows", n)
         elif labels is not None:
-            raise ValueError(f"labels are given, but {type(loss).__name__} has none: rows belong "
-                             "together by their numbers")
+            raise ValueError(f"labels are given, but {type(loss).__name__} takes none: its rows "
+                             "are paired by their numbers")
         else:
             self.labels = np.arange(self.start, self.start + n)
         if self._views:
@@ -199,7 +203,7 @@ class Block:
         return n // 2 if self._views else n
 
     def _is(self, other: Block) -> bool:
-        """Return whether another block is this one: both are of one batch and have its rows."""
+        """Return whether another block has the same rows of the same batch."""
         if self.loss != other.loss:
             raise ValueError(f"blocks of different losses: {self.loss} and {other.loss}")
         mine, theirs = ((block.start, block.start + len(block)) for block in (self, other))
@@ -207,11 +211,11 @@ class Block:
                 mine[1], theirs[1]):
             raise ValueError("blocks must have the same rows or none in common, got rows "
                              f"{mine[0]} to {mine[1] - 1} and {theirs[0]} to {theirs[1] - 1}")
-        # blocks of no rows have none in common, wherever they start
+        # empty blocks have no rows in common, wherever they start
         return self._one_batch and mine == theirs and (other is self or len(self) > 0)
 
     def _meet(self, other: Block, n_threads: int | None) -> tuple[Any, list[tuple[Array, Array]]]:
-        """Return the pairs of two blocks, and how many of either kind the rows of each have."""
+        """Return the pairs of two blocks, and the counts of each row's pairs of each kind."""
         one = self._is(other)
         if one:
             x, z = self.rows, None
@@ -220,17 +224,17 @@ class Block:
             x, z = side_by_side("a block", self.rows, "another", other.rows)
             codes, count = number_labels("labels", self.labels, other.labels)
         pairs = self.loss._pairs(x, codes[0], z, None if one else codes[1], n_threads)
-        found = []
+        counts = []
         for mine, theirs in zip(codes, reversed(codes), strict=True):
-            found.append(core.class_sizes(mine, theirs, count, one))
-        return pairs, found
+            counts.append(core.class_sizes(mine, theirs, count, one))
+        return pairs, counts
 
     def _is_anchor(self, second: bool) -> bool:
-        """Return whether rows of this side of a meeting are anchors."""
+        """Return whether the rows of the first or the second side of a meeting are anchors."""
         return not second or self._one_batch or self.loss.keys_are_anchors
 
     def _pair_weights(self, other: Block) -> tuple[Any, Any]:
-        """Return what rows of both sides add to the weights of pairs."""
+        """Return the parts of the weights of pairs that come from the rows of each side."""
         mine, theirs = (1.0 if block.weights is None else block.weights
                         for block in (self, other))
         return mine, theirs if self._one_batch else 0.0
@@ -243,21 +247,21 @@ class Block:
         Parameters
         ----------
         other : Block
-            Of keys, if this one is of queries. Of one batch, this block itself or one that has no
-            row in common with it.
+            A block of keys if this one is of queries; for a loss of one batch, this block itself or
+            one without a row in common.
         n_threads : int, optional
             Number of threads, at least 1; by default `fastloss.get_num_threads`.
 
         Returns
         -------
         mine, theirs : Sums
-            The second is None if `other` is this block, or has no anchors, as keys of a loss that
-            is not symmetric.
+            The second is None if `other` is this block, or has no anchors, like the keys of a loss
+            that is not symmetric.
 
         Raises
         ------
         ValueError
-            If blocks are of different losses or have some rows in common, rows of theirs are not
+            If blocks are of different losses or have some rows in common, their rows are not
             equally long, or `n_threads` is less than 1.
         """
         loss = self.loss
@@ -267,30 +271,30 @@ class Block:
             shifts, each = loss._shifts(pairs)
             pairs.run(loss._kernel, "sum", columns=both, shift=shifts, each=each)
             with QUIET():
-                found = [Sums(loss, *count, logs=logs_of(side, shift))
-                         for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
-                                                       strict=False)]
+                sums = [Sums(loss, *count, logs=logs_of(side, shift))
+                        for count, side, shift in zip(counts, (pairs.a, pairs.b), shifts,
+                                                      strict=False)]
         else:
             assert isinstance(loss, SummedLoss)
             cost, nonzero = pairs.run(loss._kernel, "weigh", gradient=False, others=False,
                                       columns=False, weight=self._pair_weights(other),
                                       **loss._thresholds)
-            found = [Sums(loss, *counts[0], cost, nonzero), *(Sums(loss, *c) for c in counts[1:])]
-        return found[0], found[1] if both else None
+            sums = [Sums(loss, *counts[0], cost, nonzero), *(Sums(loss, *c) for c in counts[1:])]
+        return sums[0], sums[1] if both else None
 
     def partial(self, sums: Sums) -> BatchPartial:
-        """Return the terms of this block's rows, to be added to those of other blocks.
+        """Return the terms of this block's rows, which can be added to other blocks' terms.
 
         Parameters
         ----------
         sums : Sums
-            Of this block, over all blocks.
+            The sums of this block over all blocks.
 
         Returns
         -------
         BatchPartial
-            The sum over all blocks, of keys too if they have sums, has the value of the loss as its
-            ``result()``, and the ``scale`` of its gradients.
+            Added over all blocks, of keys too if they have sums, it gives the value of the loss by
+            ``result()``, and the ``scale`` of the gradients.
         """
         loss = self.loss
         self._check(sums, "sums")
@@ -308,9 +312,9 @@ class Block:
         loss = self.loss
         assert isinstance(loss, ExponentLoss)
         share = 0.5 if loss.keys_are_anchors else 1.0
-        found: tuple[Any, ...] = loss._weighted(sums.logs, sums.same, sums.different,  # type: ignore[arg-type]
+        terms: tuple[Any, ...] = loss._weighted(sums.logs, sums.same, sums.different,  # type: ignore[arg-type]
                                                 self.weights, share)
-        return found
+        return terms
 
     def _check(self, sums: Any, name: str) -> None:
         if not isinstance(sums, Sums):
@@ -329,32 +333,32 @@ class Block:
         parameters: bool = False,
         n_threads: int | None = None,
     ) -> tuple[Any, ...]:
-        """Return what the pairs with another block give to the gradients by the rows of both.
+        """Return the parts of the gradients by both blocks' rows that come from their pairs.
 
         Parameters
         ----------
         other, n_threads
             See `sums`.
         sums, other_sums : Sums
-            Of both blocks over all blocks; None for one that has none.
+            The sums of each block over all blocks; None for a block that has no sums.
         scale : float, default 1
-            What derivatives of the sum of all terms are multiplied by: the ``scale`` of the sum of
-            all partials.
+            Factor of the derivatives of the sum of all terms: the ``scale`` of the sum of all
+            partials.
         parameters : bool, default False
-            Whether derivatives by parameters that can be learned are wanted too, to be added over
-            all meetings.
+            Whether derivatives by parameters that can be learned are wanted too. Add them over all
+            meetings.
 
         Returns
         -------
         mine, theirs : ndarray (n, d)
-            The second is None if `other` is this block. Of `NTXentLoss`, pairs of arrays.
+            The second is None if `other` is this block. For `NTXentLoss`, pairs of arrays.
         learned : dict of float
             Only with `parameters`: derivatives by the names of the parameters.
 
         Raises
         ------
         TypeError, ValueError
-            As `sums` does, and if `sums` or `other_sums` are missing, or of other blocks.
+            As `sums` does, and if `sums` or `other_sums` are missing or belong to other blocks.
         """
         loss, one = self.loss, self._is(other)
         self._check(sums, "sums")
@@ -380,19 +384,19 @@ class Block:
     def _exponentials(
         self, pairs: Any, other: Block, sums: Sums, other_sums: Sums | None
     ) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
-        """Return shifts of exponents and factors of exponentials of both sides."""
+        """Return the shifts of exponents and the factors of exponentials of both sides."""
         loss, dtype = self.loss, pairs.a.dtype
         assert isinstance(loss, ExponentLoss)
         common = loss._bound(dtype)
         shifts: list[Any] = []
         factors: list[Any] = []
-        for block, found in ((self, sums), (other, other_sums)):
-            if found is None:
-                # no exponent is beyond the sums it is part of
+        for block, own in ((self, sums), (other, other_sums)):
+            if own is None:
+                # no exponent exceeds the logarithm of a sum that its exponential is part of
                 shifts.append(common or tuple(np.max(shift, initial=0.0) for shift in shifts[0]))
                 factors.append((0.0, 0.0, 0.0))
                 continue
-            _, logs, slopes = block._terms(found)
+            _, logs, slopes = block._terms(own)
             shift = common or tuple(
                 np.where(np.isfinite(log), log, 0.0).astype(dtype).astype(np.float64)
                 for log in logs[:2])

@@ -1,4 +1,4 @@
-"""Losses of pairs of rows that belong together, one by one."""
+"""Losses of pairs of rows: row i of a with row i of b."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PairContrastiveLoss(PairLoss):
     Notes
     -----
     The derivative at distance 0 is 0. Distances come from differences of components, so rows that
-    are near keep all digits; those of the cosine are computed in float64. A row of zeros has the
+    are near keep all digits; cosine distances are computed in float64. A row of zeros has the
     cosine 0 with any other, and gradient 0.
 
     References

@@ -1,4 +1,4 @@
-"""Losses of triplets of rows that belong together, one by one."""
+"""The loss of triplets of rows: row i of anchors, of positives and of negatives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TripletLoss(PairedLoss):
     Parameters
     ----------
     margin : float, default 1
-        m >= 0, in the units of the distance; without meaning for ``soft_margin=True``.
+        m >= 0, in the units of the distance; not used with ``soft_margin=True``.
     distance : {"euclidean", "sqeuclidean", "cosine"}, default "euclidean"
         |x - z|; its square, as in FaceNet; or 1 - cos(x, z).
     soft_margin : bool, default False
@@ -76,7 +76,7 @@ class TripletLoss(PairedLoss):
         return self.distance
 
     def _sign(self) -> float:
-        # the loss of elements that is used pushes its argument up, or the score of class 0 down
+        # the loss of elements either pushes its argument up, or the score of class 0 down
         return 1.0 if self.soft_margin else -1.0
 
     def _element(self) -> tuple[str, dict[str, float]]:
@@ -105,7 +105,7 @@ class TripletLoss(PairedLoss):
     ) -> Any:
         """Return the value of the loss.
 
-        Results and errors are those of `PairContrastiveLoss.value`.
+        Results and errors are as for `PairContrastiveLoss.value`.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class TripletLoss(PairedLoss):
     ) -> tuple[Any, tuple[Array, Array, Array]]:
         """Return the value and its gradients by all rows, in one pass.
 
-        Arguments and errors are those of `value`.
+        Takes the arguments of `value`, and raises its errors.
 
         Parameters
         ----------
@@ -164,16 +164,16 @@ class TripletLoss(PairedLoss):
         *,
         n_threads: int | None = None,
     ) -> Partial:
-        """Return the sums over a part of the triplets, to be added to those of other parts."""
+        """Return the sums over a part of the triplets, which can be added to other parts' sums."""
         return self._partial((anchors, positives, negatives), None, sample_weight, n_threads)
 
     def check(
         self, anchors: ArrayLike, positives: ArrayLike, negatives: ArrayLike,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        """Raise ValueError if a value is not finite, or a weight negative.
+        """Raise ValueError if a value is not finite, or a weight is negative.
 
-        For debugging: the other methods take any number. Arguments are those of `value`.
+        For debugging: the other methods take any number. Takes the arguments of `value`.
         """
         self._check((anchors, positives, negatives), sample_weight)
 

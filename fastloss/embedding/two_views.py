@@ -1,4 +1,4 @@
-"""Losses of two batches whose rows belong to each other, one by one."""
+"""Batch losses of two views: row i of one batch is the positive of row i of the other."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class InfoNCELoss(OwnSoftmaxLoss, TwoSidedLoss):
     temperature : float, default 0.07
         τ >= 1e-30. Multiple-negatives ranking with scale s is τ = 1 / s.
     symmetric : bool, default False
-        The mean of the loss and of that with queries and keys exchanged (CLIP).
+        The mean of the loss and of the loss with queries and keys exchanged (CLIP).
     normalize : bool, default True
         Scale rows to unit length; the gradient goes through the scaling.
     reduction : {"mean", "mean_nonzero", "sum"}, default "mean"
@@ -101,9 +101,9 @@ class NTXentLoss(OwnSoftmaxLoss, TwoSidedLoss):
 
     Notes
     -----
-    `sample_weight` holds a weight for each pair of views. The label form of the loss in some
-    libraries leaves the other rows of a class out of the denominator; for pairs of views there are
-    none, and it is this loss.
+    `sample_weight` holds a weight for each pair of views. Some libraries have a form of the loss
+    with labels, which leaves the other rows of a class out of the denominator; with pairs of views
+    there are no others, and both forms agree.
 
     References
     ----------
@@ -178,7 +178,7 @@ class SigLIPLoss(SummedLoss, TwoSidedLoss):
 
     .. math:: L = -\frac1n \sum_{i, j} \ln \sigma\bigl(\pm (t\, x_i y_j + b)\bigr),
 
-    + for rows that belong to each other, - for all others; rows are scaled to unit length.
+    + for paired rows (i = j), - for all others; rows are scaled to unit length.
 
     Parameters
     ----------

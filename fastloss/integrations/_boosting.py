@@ -1,4 +1,7 @@
-"""What the adapters of the boosting libraries share: checks, derivatives, where to start."""
+"""Base classes of the boosters' adapters: checks, derivatives, the best constant to start from.
+
+library's arrays -> _read (checked arrays) -> grad_and_hess -> bounds and floor of hess -> library
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ Hessian = Literal["auto", "exact", "xgboost", "lightgbm"]
 
 @dataclass(frozen=True)
 class Adapter:
-    """Base of objectives and metrics: a loss, and checks of what a library hands over."""
+    """Base of objectives and metrics: a loss, and checks of the arrays that a library passes."""
 
     loss: Loss
     _labels: Interval | None = field(init=False, repr=False, compare=False)
@@ -35,7 +38,7 @@ class Adapter:
         if not (isinstance(self.loss, Loss) and self.loss.takes("prediction")):
             raise TypeError("loss must be a loss of elements or of rows of scores, as LogLoss() "
                             f"or CrossEntropyLoss(), got {self.loss!r}")
-        # a loss of rows looks at class numbers itself
+        # a loss of rows checks class numbers itself
         labels = None if self.loss.sample == "row" else self.loss._domains()[0]
         object.__setattr__(self, "_labels", labels)
 
@@ -44,7 +47,7 @@ class Adapter:
         return self
 
     def _read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Array, Any]:
-        """Return checked arrays of shapes that the loss takes."""
+        """Return checked arrays, in shapes that the loss takes."""
         y, p = self._array(y_true, "y_true"), self._array(y_pred, "y_pred")
         if p.ndim not in (1, 2):
             raise self._error("y_pred must be an array (n,), or (n, k) for k outputs, but its "
@@ -58,9 +61,9 @@ class Adapter:
                                   "library the number of classes")
         elif p.ndim == 2 and p.shape != y.shape:
             if p.shape[1] != 1:
-                raise self._error(f"y_pred must have one column, as {name} is no multiclass "
-                                  f"loss, but its shape is {p.shape} and that of y_true "
-                                  f"{y.shape}; CrossEntropyLoss is one")
+                raise self._error(f"y_pred must have one column, as {name} is not a multiclass "
+                                  f"loss, but its shape is {p.shape} and the shape of y_true "
+                                  f"{y.shape}; use CrossEntropyLoss")
             p = p[:, 0]
         if y.shape[:1] != p.shape[:1]:
             raise self._error(f"y_true must have a label for each of the {len(p)} rows of y_pred, "
@@ -75,7 +78,7 @@ class Adapter:
         return y, p, w
 
     def _array(self, x: Any, name: str) -> Array:
-        """Return an array of numbers; raise the library's exception for what is none."""
+        """Return an array of numbers; raise the library's exception for anything else."""
         try:
             return array_of(x, name)
         except (TypeError, ValueError) as error:
@@ -110,8 +113,8 @@ class Objective(Adapter):
     loss : Loss
         A loss of raw scores: pointwise, or `CrossEntropyLoss`. Its `reduction` does not matter.
     hessian : {"auto", "exact", "xgboost", "lightgbm"}, default "auto"
-        Second derivatives: "auto", the exact ones, but no less than what keeps a step from going
-        too far (see Notes); "exact", without that. For `CrossEntropyLoss` both are p (1 - p) of
+        Second derivatives: "auto", the exact ones, but at least a bound that keeps steps short (see
+        Notes); "exact", without a bound. For `CrossEntropyLoss` both are p (1 - p) of
         each class; "xgboost" is 2 p (1 - p), as XGBoost's softmax has it, "lightgbm"
         K / (K - 1) p (1 - p), as LightGBM's has it.
     hess_floor : float > 0, default 1e-16
@@ -119,8 +122,8 @@ class Objective(Adapter):
 
     Notes
     -----
-    A booster's step is the slope over the second derivative, so that this must not vanish where
-    the slope does not. With "auto" it is at least
+    A booster's step is the slope over the second derivative, which must not vanish where the slope
+    does not. With "auto" the second derivative is at least
 
     - of `PseudoHuberLoss` and `LogCoshLoss`, the slope over the residual: the weight that
       iteratively reweighted least squares gives the sample;
@@ -166,7 +169,7 @@ class Objective(Adapter):
             raise ValueError("hessian must be 'auto', 'exact', 'xgboost' or 'lightgbm', got "
                              f"{self.hessian!r}")
         if self.hessian not in ("auto", "exact") and self.loss.sample != "row":
-            raise ValueError(f"hessian must be 'auto' or 'exact' but for CrossEntropyLoss, got "
+            raise ValueError(f"hessian must be 'auto' or 'exact', except for CrossEntropyLoss, got "
                              f"{self.hessian!r} with {self.loss}")
         if not 0 < self.hess_floor < math.inf:
             raise ValueError(f"hess_floor must be a finite number > 0, got {self.hess_floor!r}")
@@ -178,7 +181,7 @@ class Objective(Adapter):
     def _derivatives(
         self, y: Any, p: Array, w: Any, grad: Array, hess: Array, negate: bool = False
     ) -> None:
-        """Write derivatives, the second ones at least at the floor."""
+        """Write derivatives to grad and hess; raise hess to its bound and to the floor."""
         try:
             if self.hessian == "lightgbm":
                 self._by_blocks(y, p, w, grad, hess)
@@ -198,7 +201,7 @@ class Objective(Adapter):
         settle(grad, hess, self._straight, weight, self._factor, self.hess_floor, negate)
 
     def _by_blocks(self, y: Any, p: Array, w: Any, grad: Array, hess: Array) -> None:
-        """Write derivatives, the second ones scaled before they are rounded, as LightGBM does."""
+        """Write derivatives to grad and hess; scale hess before rounding it, as LightGBM does."""
         rows, classes = max(1, 2**18 // p.shape[1]), p.shape[1]
         scratch = np.empty_like(p[:rows], dtype=np.float64)
         for start in range(0, len(p), rows):
@@ -223,27 +226,27 @@ class Objective(Adapter):
     def init_score(self, y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         """Return the best constant score, where boosting may start.
 
-        The libraries start there for their own objectives, and at 0 for those of others.
+        The libraries start there for their own objectives, and at 0 for the objectives of others.
 
         Parameters
         ----------
         y_true : array_like (n,), or (n, k) for k outputs
-            Labels. For `CrossEntropyLoss` class numbers from 0, of which the largest gives the
+            Labels. For `CrossEntropyLoss` class numbers from 0, the largest of which gives the
             number of classes, or targets (n, K).
         sample_weight : array_like (n,), optional
-            Weights, of which at least one is positive.
+            Weights; at least one must be positive.
 
         Returns
         -------
         float, or ndarray (k,) of several outputs, (K,) for `CrossEntropyLoss`
-            Where the best score is infinite, as the logit of one class alone, one whose
-            probability differs from 1 by 1e-15.
+            If the best score is infinite, as the logit of one class alone, a score with a
+            probability that differs from 1 by 1e-15.
 
         Raises
         ------
         The library's exception, or ValueError
-            If there are no labels, they are missing or no numbers, they or the weights are out of
-            their domain, or the weights sum to 0.
+            If there are no labels, a label is missing or not a number, labels or weights are
+            outside their domain, or the weights sum to 0.
         """
         y = self._array(y_true, "y_true")
         w = None if sample_weight is None else self._array(sample_weight, "sample_weight")
@@ -266,17 +269,17 @@ class Objective(Adapter):
         return self._init_output(y, w)
 
     def _classes(self, y: Array) -> int:
-        """Return the number of classes that class numbers are of."""
+        """Return the number of classes, from the largest class number."""
         ignored = self.loss._ignored(y)
         counted = np.ones(y.shape, bool) if ignored is None else ~ignored
         wrong = counted & ~((y >= 0) & (np.floor(y) == y) & np.isfinite(y))
         if np.any(wrong):
             at = int(np.argmax(wrong))
             raise self._error("y_true must hold class numbers, integers from 0, but "
-                              f"{np.count_nonzero(wrong)} of {y.size} values are none, the first "
+                              f"{np.count_nonzero(wrong)} of {y.size} values are not, the first "
                               f"at index {at}: {y[at]}")
         if not np.any(counted):
-            raise self._error("y_true must hold labels, got none but ignored ones")
+            raise self._error("y_true must hold labels, but all of them are ignored")
         return int(np.max(y, where=counted, initial=1)) + 1
 
     def _init_output(self, y: Array, w: Any) -> float:
@@ -306,11 +309,11 @@ class Metric(Adapter):
     Parameters
     ----------
     loss : Loss
-        A loss of what the library hands to a metric: raw scores if the objective is one of
-        these. Its `reduction` does not matter.
+        A loss of the predictions that the library passes to a metric: raw scores if the objective
+        is one of these. Its `reduction` does not matter.
     name : str, optional
-        The name in logs, without blanks and colons. By default that of the loss, with the
-        parameters that differ from their defaults, as "pinball_loss(quantile=0.9)".
+        The name in logs, without blanks and colons. By default the name of the loss with the
+        parameters that differ from their defaults, such as "pinball_loss(quantile=0.9)".
     """
 
     name: str = ""
@@ -336,10 +339,10 @@ class Metric(Adapter):
 
 
 def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:
-    """Return where the slope of a loss by one prediction for all labels is 0.
+    """Return the constant prediction at which the slope of a loss over all labels is 0.
 
-    Newton's steps in a bracket, which is sought from `start`; where one would leave it, or is not
-    half the last one, the bracket is halved.
+    Take Newton's steps inside a bracket, found from `start`; halve the bracket where a step would
+    leave it, or is longer than half the last step.
     """
     def slope(c: float) -> tuple[float, float]:
         grad, hess = loss.grad_and_hess(y, np.broadcast_to(start + c, y.shape), w)
@@ -349,7 +352,7 @@ def _root(loss: Loss, y: Any, w: Any, start: float = 0.0) -> float:
 
 
 def _zero(slope: Callable[[float], tuple[float, float]]) -> float:
-    """Return where a function is 0 that returns value and derivative."""
+    """Return a zero of a function that returns value and derivative."""
     first = slope(0.0)[0]
     if first == 0:
         return 0.0
@@ -357,7 +360,7 @@ def _zero(slope: Callable[[float], tuple[float, float]]) -> float:
     near, far = 0.0, toward
     while (g := slope(far)[0]) * first > 0:
         if abs(g) <= 1e-15 * abs(first) or abs(far) > 1e300:
-            return far  # no finite one
+            return far  # there is no finite zero
         near, far = far, 2 * far
     c, move = far, far - near
     for _ in range(200):

@@ -22,7 +22,7 @@ def array(
         x, chunks = read(x, name), array(other_name, other).chunks
         if unknown(chunks):
             raise _unknown_cuts(name, other_name)
-        # an axis of another length stays whole: the error to come tells both
+        # an axis of another length stays whole: a later error tells both lengths
         cuts = [sizes if sum(sizes) == n else (n,)
                 for n, sizes in zip(x.shape, chunks, strict=False)]
         return da.from_array(x, (*cuts, *x.shape[len(cuts):]))
@@ -37,7 +37,7 @@ def array(
 
 
 def lazy(x: Any) -> bool:
-    """Return whether an object is a collection of Dask's."""
+    """Return whether an object is a collection of Dask."""
     return isinstance(x, da.Array) or hasattr(x, "to_dask_array")
 
 
@@ -57,7 +57,7 @@ def unknown(chunks: Any) -> bool:
 
 
 def whole_rows(name: str, x: Any) -> Any:
-    """Return a matrix whose blocks are whole rows."""
+    """Return a matrix with blocks of whole rows."""
     if x.ndim != 2:
         raise ValueError(f"{name} must have two dimensions, got shape {x.shape}")
     if unknown(x.chunks[1:]):
@@ -66,14 +66,14 @@ def whole_rows(name: str, x: Any) -> Any:
 
 
 def cut(x: Any, chunks: Any) -> Any:
-    """Return an array in other blocks, which Dask's rechunk leaves as they are if it is empty."""
+    """Return an array in other blocks; Dask's rechunk does not change those of an empty one."""
     if x.ndim and not any(x.shape):
         return da.empty(x.shape, dtype=x.dtype, chunks=chunks)
     return x.rechunk(chunks)
 
 
 def fit(name: str, x: Any, chunks: Any, other: str, read: Reader = array_of) -> Any:
-    """Return an array in given blocks, those of an array of another name."""
+    """Return an array cut into the blocks of another array, which errors name."""
     if not lazy(x):
         if unknown(chunks):
             raise _unknown_cuts(name, other)

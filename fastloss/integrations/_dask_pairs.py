@@ -1,4 +1,4 @@
-"""Losses of all pairs on Dask: every block of rows meets every other one."""
+"""Batch losses on Dask: every block of rows meets every other one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def value_and_grad(
     loss: Any, first: Any, second: Any, weight: Any, n_threads: int | None,
     gradient: bool,
 ) -> tuple[Any, Any]:
-    """Return value and gradient, None if that is not wanted; see `fastloss.integrations.dask`."""
+    """Return value and gradient, or None for a gradient that is not wanted."""
     if not loss.blockwise:
-        raise TypeError(f"loss must be one of all pairs that has sums of blocks, got {loss!r}")
+        raise TypeError(f"loss must be a batch loss with sums of blocks, got {loss!r}")
     names = [each.called for each in loss.inputs[:2]]
     rows, chunks = _matrix(names[0], first, names[1], second)
     weights = None if weight is None else fit("sample_weight", weight, rows.chunks[:1], names[0])
@@ -50,7 +50,7 @@ def value_and_grad(
                              f"{keys.shape}")
         sides.append(keys)
         mine = _blocks(loss, (rows,), None, weights)
-    # weights are those of queries, and with them of their keys
+    # a weight is given for each query, and counts for its key too
     theirs = mine if keys is None else _blocks(
         loss, (keys,), None, None if weights is None else cut(weights, keys.chunks[:1]))
     one = keys is None
@@ -59,7 +59,7 @@ def value_and_grad(
     both = one or loss.keys_are_anchors
 
     def gather(found: dict[tuple[int, int], Any], wanted: bool) -> tuple[list[Any], list[Any]]:
-        """Return sums over the meetings of each block, and of each of the other side."""
+        """Return the sums of each block over its meetings, for both sides."""
         here: list[list[Any]] = [[] for _ in mine]
         there = here if one else [[] for _ in theirs]
         for (i, j), (of_i, of_j) in found.items():
@@ -97,7 +97,7 @@ def value_and_grad(
 
 
 def _matrix(name: str, x: Any, other_name: str, other: Any) -> tuple[Any, Any]:
-    """Return a matrix without its empty blocks, which have no pairs, and its own blocks' sizes."""
+    """Return a matrix without its empty blocks, and the sizes of its blocks before."""
     found = whole_rows(name, array(name, x, other_name, other))
     if unknown(found.chunks):
         raise ValueError(f"{name} must have blocks of known sizes, as rows are known by their "
@@ -123,7 +123,7 @@ def _blocks(loss: Any, sides: Sequence[Any], labels: Any, weights: Any) -> list[
 
 
 def _add(terms: list[Any]) -> Any:
-    """Return the task of a sum, in steps, so that terms need not all be kept."""
+    """Return the task of a sum in steps, so that memory need not hold all terms."""
     while len(terms) > 1:
         terms = [delayed(_sum, pure=True)(terms[i:i + TOGETHER])
                  for i in range(0, len(terms), TOGETHER)]

@@ -1,4 +1,4 @@
-"""Losses as scikit-learn's histogram gradient boosting takes them: its private `BaseLoss`."""
+"""Adapt losses to scikit-learn's histogram gradient boosting: its private `BaseLoss`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn._loss.loss import AbsoluteError, BaseLoss
 from sklearn._loss.loss import PinballLoss as Quantile
 
 from fastloss._base import Loss, check_values
-from fastloss.commands import by_name
+from fastloss._catalog import losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ STEPS = 64      # of a bisection: to the last bits of a float64
 
 
 class BoostingLoss(BaseLoss):  # type: ignore[misc]
-    """A loss of fastloss as scikit-learn's `BaseLoss`; its methods are those of that class."""
+    """A loss of fastloss as scikit-learn's `BaseLoss`, with the methods of that class."""
 
     def __init__(self, loss: Loss) -> None:
         classes = loss.prediction == "logit"
@@ -34,7 +34,7 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         self.differentiable = not loss.of_residual or (
             loss.curvature == "curved" and loss._newton_bound is None)
         self.approx_hessian = not (self.differentiable and loss.convex)
-        # whose best constants are all numbers between two targets: scikit-learn's choice of them
+        # Any number between two targets may be the best constant: scikit-learn's code chooses one.
         level = loss._best_quantile
         self._quantile = (None if level is None else AbsoluteError() if level == 0.5
                           else Quantile(quantile=level))
@@ -80,7 +80,7 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         self, y_true: Array, raw_prediction: Array, sample_weight: Array | None = None,
         gradient_out: Array | None = None, hessian_out: Array | None = None, n_threads: int = 1,
     ) -> tuple[Array, Array]:
-        """Return derivative and second derivative of each sample, or what stands for that."""
+        """Return the derivative and the second derivative, or its substitute, of each sample."""
         z = _column(raw_prediction)
         out: Any = (_column(gradient_out), _column(hessian_out))
         if self.differentiable:
@@ -90,8 +90,8 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
                 np.abs(hess, out=hess)
             return grad, hess
         if self._quantile is not None:
-            # at p = y the slope below it, as scikit-learn has it: with 0 targets that are met,
-            # of which integers have many, would have no say in where to split
+            # At p = y take the slope below, as scikit-learn does. With slope 0, targets that are
+            # met exactly, and integers often are, would not influence where to split.
             z = np.nextafter(z, -np.inf)
         grad = self.fastloss.grad(y_true, z, sample_weight, out=out[0],
                                   n_threads=_threads(n_threads))
@@ -100,8 +100,8 @@ class BoostingLoss(BaseLoss):  # type: ignore[misc]
         return grad, hess
 
     def fit_intercept_only(self, y_true: Array, sample_weight: Array | None = None) -> Any:
-        """Return the best constant score, or where scores are logarithms, that of the mean."""
-        # the first that scikit-learn calls, with all targets
+        """Return the best constant score, or the score of the mean where scores are logarithms."""
+        # scikit-learn calls this method first, with all targets
         check_values("y", y_true, self.fastloss._domains()[0])
         if self._quantile is not None:
             return self._quantile.fit_intercept_only(y_true, sample_weight)
@@ -129,15 +129,15 @@ def _column(x: Any) -> Any:
 
 
 def _threads(n_threads: int) -> int | None:
-    # scikit-learn's number is that of its trees: here it is a permission
+    # scikit-learn passes the number of threads of its trees; more than 1 permits all threads here
     return 1 if n_threads == 1 else None
 
 
 def boosting_loss(loss: Any) -> BoostingLoss:
-    """Return a loss for scikit-learn's histogram gradient boosting, having checked it."""
+    """Check a loss and return it for scikit-learn's histogram gradient boosting."""
     of_scores = _of_scores(loss)
     if of_scores is None:
-        known = [kind.__name__ for kind in by_name.losses().values() if _of_scores(kind())]
+        known = [kind.__name__ for kind in losses().values() if _of_scores(kind())]
         raise TypeError(f"loss must be one of {', '.join(known)}, got {loss!r}")
     if not loss.takes_scores:
         raise ValueError("loss must take any real number for a prediction, with "

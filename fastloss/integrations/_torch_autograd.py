@@ -1,4 +1,4 @@
-"""How torch calls a loss: eagerly, and as an operator that `torch.compile` knows."""
+"""Call losses from torch: eagerly, and as an operator that `torch.compile` knows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastloss._base import Input
 
 
 def inputs_of(loss: Any) -> list[Input]:
-    """Return the inputs of a loss in torch's order: what has a gradient first, weights last."""
+    """Return the inputs of a loss in torch's order: with a gradient first, weights last."""
     return sorted(loss.inputs, key=lambda each: (
         each.role == "weights", each.optional, not each.gradient))
 
@@ -25,7 +25,7 @@ def arguments_of(loss: Any, rows: list[Any], others: list[Any]) -> dict[str, Any
     """Return the arguments of the loss's own methods: rows have gradients, others have none."""
     inputs = inputs_of(loss)
     with_gradient = [each.name for each in inputs if each.gradient]
-    # rows to compare with and their labels are given together, or not at all
+    # refs and ref_labels are given together, or not at all
     complete = len(rows) == len(with_gradient)
     without = [each.name for each in inputs if not each.gradient
                and (complete or not each.optional or each.role == "weights")]
@@ -76,7 +76,7 @@ def compute(
 
 
 def _spread(outer: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
-    """Return a stored gradient times that of the value, or of each row's."""
+    """Return a stored gradient times the outer gradient, of the value or of each row."""
     spread = outer.reshape(outer.shape + (1,) * (stored.ndim - outer.ndim)) * stored
     return spread.to(stored.dtype)
 
@@ -114,7 +114,7 @@ class _Spread(torch.autograd.Function):
 def _derived(
     rows: Sequence[torch.Tensor], scalars: Sequence[torch.Tensor], n_grads: int
 ) -> list[torch.Tensor]:
-    """Return what the gradients are by, in their order."""
+    """Return the tensors that the gradients are by, in the order of the gradients."""
     return [*rows[:n_grads], *scalars]
 
 

@@ -34,7 +34,7 @@ __all__ = ["Metric", "MulticlassObjective", "Objective", "metric", "objective"]
 class Objective(_boosting.Objective):  # noqa: D101
     __doc__ = _boosting.Objective.__doc__
     _error = CatBoostError
-    no_jit = True  # else CatBoost tries to compile the method with Numba
+    no_jit = True  # otherwise CatBoost tries to compile the method with Numba
 
     def calc_ders_range(self, approxes: Array, targets: Array, weights: Array | None) -> Array:
         """Return the negated derivatives (n, 2) of a block of rows."""
@@ -94,7 +94,7 @@ class Metric(_boosting.Metric):  # noqa: D101
         return partial(metric, self.loss, name=self.name), ()
 
     def is_max_optimal(self) -> bool:
-        """Return that more is not better."""
+        """Return False, as less is better."""
         return False
 
     def evaluate(
@@ -135,7 +135,7 @@ def objective(
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If it takes probabilities, positive means or other numbers of a bounded range, or a
         parameter is out of its range. The message names the loss of scores to use instead.
@@ -168,8 +168,8 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
     loss : Loss
         A loss of raw scores, which CatBoost hands to a metric beside any objective.
     name : str, optional
-        The name in logs; by default that of the loss, with the parameters that differ from their
-        defaults, as "pinball_loss(quantile=0.9)".
+        The name in logs; by default the name of the loss with the parameters that differ from their
+        defaults, such as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
@@ -179,7 +179,7 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If `name` has blanks or colons.
     """
@@ -189,5 +189,5 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
 
 @lru_cache
 def _named(name: str) -> type[Metric]:
-    """Return the class of metrics of a name, as CatBoost logs the name of the class."""
+    """Return a class of metrics with this name, as CatBoost logs the name of the class."""
     return type(name, (Metric,), {"__doc__": Metric.__doc__, "__qualname__": "Metric"})

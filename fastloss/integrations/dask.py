@@ -1,4 +1,4 @@
-"""Losses of Dask arrays and of the columns of Dask DataFrames, lazily.
+"""Losses of Dask arrays and of columns of Dask DataFrames, computed lazily.
 
 Losses of elements and of rows: every block gives its sums, with counts, and the sums are added, so
 blocks may be of any sizes. The gradient is computed block by block with the divisor of all blocks.
@@ -10,15 +10,15 @@ blocks may be of any sizes. The gradient is computed block by block with the div
 >>> print(f"{loss.compute():.6f}", grad.chunks)
 0.341366 ((2, 2, 1),)
 
-Losses of all pairs: every block of rows meets every other one, see `fastloss.embedding.blocks`.
+Batch losses: every block of rows meets every other block, see `fastloss.embedding.blocks`.
 
 Gradients of a 1-d array have the bits of one machine if its blocks begin at multiples of 8192
 elements, and so has the value unless its sum lies within some 10⁻¹⁰ units of the last place (an
 estimate) of where its rounding changes: sums are kept in two floats. For `CrossEntropyLoss` of C
 classes, C a power of two up to 512, blocks begin at multiples of 8192 / C rows. Other blocks,
-and losses of all pairs, agree to rounding, except that a row of nan or inf in one of two batches
-(InfoNCE, N-pairs, SigLIP), which makes all gradients nan on one machine, may leave those of that
-batch's other blocks finite here; the value is nan in both.
+and batch losses, agree to rounding, with one exception: a row of nan or inf in one of two batches
+(InfoNCE, N-pairs, SigLIP) makes all gradients nan on one machine, but here the gradients of that
+batch's other blocks may stay finite; the value is nan in both.
 """
 
 from __future__ import annotations
@@ -54,38 +54,38 @@ __all__ = ["value", "value_and_grad"]
 def value(
     loss: Any, first: Any, second: Any, sample_weight: Any = None, *, n_threads: int | None = 1
 ) -> Any:
-    """Return the value of a loss, to be computed.
+    """Return the value of a loss as a lazy Dask array.
 
     Parameters
     ----------
     loss : loss
-        Of elements, of rows, or of all pairs but triplets and lifted structures.
+        A loss of elements or of rows, or a batch loss but those of triplets and lifted structures.
     first, second : dask Array or Series
-        What the loss's own methods take: `y_true` and `y_pred`, embeddings and labels, queries and
-        keys. The scores of `CrossEntropyLoss` may be a DataFrame. One of the two, and the weights,
-        may be NumPy's, or lists. Blocks are those of the predictions, or of the embeddings, unless
-        these are not Dask's; of other arrays, but keys, they are made the same, which takes known
-        sizes. Where sizes are unknown, as they are of a DataFrame, there must be as many blocks.
-        Nulls of columns are what they are to the loss's own methods: nan of numbers and booleans,
-        an error of labels.
+        The first two arguments of the loss's own methods: `y_true` and `y_pred`, embeddings and
+        labels, queries and keys. The scores of `CrossEntropyLoss` may be a DataFrame. One of the
+        two, and the weights, may be NumPy arrays or lists. The blocks of the predictions or of the
+        embeddings, if these are of Dask, decide: other arrays but keys are cut into the same
+        blocks, if their sizes are known. If sizes are unknown, as in a DataFrame, the numbers of
+        blocks must be equal. Nulls are treated as in the loss's own methods: nan in numbers and
+        booleans, an error in labels.
     sample_weight : dask Array or Series, optional
         Weights.
     n_threads : int, optional
-        Number of threads of each task, 1 by default as the workers have some themselves; None for
+        Number of threads of each task, 1 by default as workers run tasks in threads; None for
         `fastloss.get_num_threads`.
 
     Returns
     -------
     dask Array
-        Of no dimensions and float64; for ``reduction="none"`` the loss of each element.
+        A float64 array without dimensions; for ``reduction="none"`` the loss of each element.
 
     Raises
     ------
     TypeError
-        If `loss` is none of these, or no argument is Dask's.
+        If `loss` is none of these, or no argument is of Dask.
     ValueError
-        If shapes differ, or sizes or numbers of blocks do not allow what is asked for. What is in
-        the blocks is looked at when they are computed.
+        If shapes, sizes or numbers of blocks do not fit. Values in blocks are checked when the
+        blocks are computed.
     """
     if isinstance(loss, Loss) and loss.sample == "anchor":
         return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, False)[0]
@@ -98,18 +98,18 @@ def value(
 def value_and_grad(
     loss: Any, first: Any, second: Any, sample_weight: Any = None, *, n_threads: int | None = 1
 ) -> tuple[Any, Any]:
-    """Return value and gradient of a loss, to be computed.
+    """Return the value and the gradient of a loss as lazy Dask arrays.
 
-    Arguments and errors are those of `value`.
+    Takes the arguments of `value`, and raises its errors.
 
     Returns
     -------
     value : dask Array
         See `value`.
     grad : dask Array, or pair of them
-        As the loss's own `value_and_grad` has it, in the blocks of the predictions. Both together
-        take one pass over the data, and before it one over the weights, or class numbers, of a mean
-        that they decide on: ``dask.compute(value, grad)``.
+        The gradient of the loss's own `value_and_grad`, in the blocks of the predictions.
+        ``dask.compute(value, grad)`` takes one pass over the data for both; if weights or class
+        numbers decide the divisor of a mean, it takes a pass over them first.
     """
     if isinstance(loss, Loss) and loss.sample == "anchor":
         return _dask_pairs.value_and_grad(loss, first, second, sample_weight, n_threads, True)
@@ -126,12 +126,12 @@ def value_and_grad(
 
 
 class _Blocks:
-    """Predictions with targets and weights in the same blocks, and what is computed of them."""
+    """Predictions with targets and weights in the same blocks, and graphs over the blocks."""
 
     def __init__(self, loss: Any, y: Any, p: Any, w: Any, n_threads: int | None) -> None:
         if not (isinstance(loss, Loss) and loss.takes("prediction")):
-            raise TypeError("loss must be a loss of elements, of rows or of all pairs, as LogLoss()"
-                            f", got {loss!r}")
+            raise TypeError("loss must be a loss of elements or of rows, or a batch loss, as "
+                            f"LogLoss(), got {loss!r}")
         self.loss, self.n_threads, self.rows = loss, n_threads, loss.sample == "row"
         self.p = array("y_pred", p, "y_true", y)
         if self.rows:
@@ -142,14 +142,14 @@ class _Blocks:
             y = whole_rows("y_true", array("y_true", y))
         self.y = fit("y_true", y, self.p.chunks if matrix else leading, "y_pred")
         self.w = None if w is None else fit("sample_weight", w, leading, "y_pred")
-        self.axes = tuple(range(len(leading)))   # of what there is one of per element
+        self.axes = tuple(range(len(leading)))   # of targets, weights and losses
         self.dtype = np.dtype(np.float32 if self.p.dtype in (np.float16, np.float32) else float)
 
     def _blockwise(
         self, function: Any, axes: tuple[int, ...], arguments: tuple[Any, ...],
         chunks: tuple[Any, ...], dtype: Any, **options: Any,
     ) -> Any:
-        """Return an array of a function of blocks; arguments without axes go in as they are."""
+        """Return an array of a function of blocks; arguments that are not arrays pass unchanged."""
         indexed: list[Any] = []
         for each in arguments:
             lazy = isinstance(each, da.Array)
@@ -160,24 +160,24 @@ class _Blocks:
             align_arrays=False, **options)
 
     def sums(self, function: Any, *more: Any) -> Any:
-        """Return an array of one object per block, which a function makes of the block."""
+        """Return an array with one object per block: the result of a function."""
         arguments = (self.y, self.p, self.w, self.loss, self.n_threads, *more)
         return self._blockwise(function, self.axes, arguments, (1,) * len(self.axes), object)
 
     def each(self, function: Any, dtype: Any) -> Any:
-        """Return an array of what a function makes of each element."""
+        """Return an array of a function of each element."""
         arguments = (self.y, self.p, self.w, self.loss, self.n_threads)
         return self._blockwise(function, self.axes, arguments, self.p.chunks, dtype)
 
     def pick(self, pairs: Any, key: str, rows: bool = False) -> Any:
-        """Return the array whose blocks are in dicts, the objects of `sums`."""
+        """Return an array from its blocks in dicts, the objects of `sums`."""
         axes = self.axes if rows else tuple(range(self.p.ndim))
         new = {axis: self.p.shape[axis] for axis in axes if axis not in self.axes}
         return self._blockwise(_pick, axes, (pairs, key), self.p.chunks[:len(self.axes)],
                                self.dtype, new_axes=new)
 
     def scale(self) -> Any:
-        """Return what the gradient of the sum is multiplied by."""
+        """Return the factor from the gradient of the sum to the gradient of the value."""
         loss: Any = self.loss
         if loss.reduction == "sum":
             return 1.0
@@ -196,7 +196,7 @@ class _Blocks:
 
 
 def _total(parts: Any, finish: Any) -> Any:
-    """Return what a function makes of the sum of parts, each in a block of its own."""
+    """Return a function of the sum of parts, which are in a block each."""
     if not parts.ndim:
         return parts.map_blocks(finish, dtype=float, meta=np.empty((), float))
     return da.reduction(parts, chunk=_merge, combine=_merge, aggregate=finish, dtype=float,
@@ -241,7 +241,7 @@ def _weigh(
     y: Any, w: Any, loss: Loss, n_threads: int | None, dtype: Any, classes: tuple[int, ...],
     y_ndim: int,
 ) -> Array:
-    """Return sums of weights, rounded as those of a block of such predictions are, without it."""
+    """Return sums of weights, rounded as with predictions, from predictions of 0."""
     shape = np.shape(y if w is None else w)
     zeros = np.broadcast_to(np.zeros((), dtype), (*shape, *classes))
     if y is None:

@@ -32,19 +32,19 @@ __all__ = ["Metric", "Objective", "metric", "objective"]
 
 
 def _arguments(y_true: Any, y_pred: Any, weight: Any) -> tuple[Any, Any, Any]:
-    """Return labels, predictions and weights, of a call by either of the two interfaces."""
+    """Return labels, predictions and weights from a call by either interface."""
     if not isinstance(y_pred, Dataset):
         return y_true, y_pred, weight
     return y_pred.get_label(), y_true, y_pred.get_weight()
 
 
 def _same_step(p: Any, grad: Any, hess: Any) -> bool:
-    """Whether scores are all equal, and the steps from there of all samples that ask for one."""
+    """Whether all scores are equal, and all samples with a slope ask for the same step."""
     if p.ndim != 1 or not len(p) or p[0] != p[-1] or np.any(p != p[0]):
         return False
     asks = grad != 0
     step = grad[asks] / hess[asks]
-    # float32: those of one and the same step differ in the last digits
+    # float32: equal steps differ in the last digits
     return bool(step.size and step[0] and np.ptp(step) <= 1e-6 * abs(step[0])
                 and np.all(hess[~asks] <= 1e-6 * hess[asks].max()))
 
@@ -104,7 +104,7 @@ def objective(
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If it takes probabilities, positive means or other numbers of a bounded range, or a
         parameter is out of its range. The message names the loss of scores to use instead.
@@ -131,11 +131,11 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
     Parameters
     ----------
     loss : Loss
-        A loss of raw scores, beside an objective of this module; beside one of LightGBM's own, of
-        what that predicts, as `LogLoss()` for probabilities.
+        A loss of raw scores beside an objective of this module; beside an objective of LightGBM
+        itself a loss of its predictions, such as `LogLoss()` for probabilities.
     name : str, optional
-        The name in logs; by default that of the loss, with the parameters that differ from their
-        defaults, as "pinball_loss(quantile=0.9)".
+        The name in logs; by default the name of the loss with the parameters that differ from their
+        defaults, such as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
@@ -145,7 +145,7 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If `name` has blanks or colons.
     """

@@ -55,9 +55,9 @@ def objective(
     Parameters
     ----------
     loss : Loss
-        A loss of elements whose predictions are any real numbers, such as ``SquaredLoss()``,
-        ``LogLoss(from_logits=True)`` or ``PoissonLoss()``, or ``CrossEntropyLoss()``; its
-        reduction is that of L, and not "none".
+        A loss of elements that takes any real number for a prediction, such as ``SquaredLoss()``,
+        ``LogLoss(from_logits=True)`` or ``PoissonLoss()``, or ``CrossEntropyLoss()``; with the
+        reduction of L, which must not be "none".
     X : ndarray or CSR matrix (n, d) of real numbers
         Features. Any layout and any type of integers or floats, up to float64; computed in
         float64. Neither X nor y nor the weights are copied: do not change them.
@@ -66,9 +66,9 @@ def objective(
     sample_weight : array_like (n,), optional
         Weights >= 0.
     fit_intercept : bool, default True
-        Whether there is a b; it is not penalised.
+        Whether the model has an intercept b; it is not penalised.
     l2 : float, default 0
-        Weight of the penalty, l2 >= 0. See the notes for other libraries' names of it.
+        Weight of the penalty, l2 >= 0. The notes give its values in terms of other libraries.
     n_classes : int, optional
         K of `CrossEntropyLoss` with class numbers, where `y` may lack the last; by default the
         length of `class_weight`, or one more than the largest class number.
@@ -81,16 +81,17 @@ def objective(
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or rows, X neither a matrix of real numbers nor CSR.
+        If `loss` is not a loss of elements or rows, or X neither a matrix of real numbers nor CSR.
     ValueError
-        If shapes do not fit, X or y hold what the loss is not meant for (`Loss.check`), all weights
-        are 0, `l2` is negative, or the loss has no value for any score, or ``reduction="none"``.
+        If shapes do not fit, X holds a number that is not finite, `Loss.check` refuses y or the
+        weights, all weights are 0, `l2` is negative, the loss does not take every score, or its
+        reduction is "none".
     ImportError
         On import of this module, if SciPy is not installed.
 
     Notes
     -----
-    With n rows, weights s (1 if absent) and ``reduction="mean"``, the minimum is that of
+    With n rows, weights s (1 if absent) and ``reduction="mean"``, the minimum is the one of
     scikit-learn's
 
     - ``LogisticRegression(C=C)``: ``LogLoss(from_logits=True)``, or ``CrossEntropyLoss()`` for
@@ -98,12 +99,12 @@ def objective(
     - ``PoissonRegressor(alpha=a)``, ``GammaRegressor``, ``TweedieRegressor`` (log link):
       ``PoissonLoss()``, ``GammaLoss()``, ``TweedieLoss()`` and ``l2 = a``;
     - ``Ridge(alpha=a)``: ``SquaredLoss()`` and ``l2 = 2 * a / s.sum()``;
-    - ``HuberRegressor(epsilon=e, alpha=a)``, which fits a scale σ too: at its ``scale_``, that of
+    - ``HuberRegressor(epsilon=e, alpha=a)``, which fits a scale σ too: at its ``scale_``, with
       ``HuberLoss(delta=e * scale_)`` and ``l2 = a * scale_ / s.sum()``.
 
     With ``reduction="sum"``, multiply `l2` by the sum of the weights. A loss with kinks (absolute,
-    pinball) has none that a quasi-Newton method gets over: smooth it, ``PseudoHuberLoss`` with a
-    small `delta`, say.
+    pinball) stops a quasi-Newton method: smooth it, for example by ``PseudoHuberLoss`` with a
+    small `delta`.
 
     Examples
     --------
@@ -127,9 +128,9 @@ class LinearObjective:
     n_features : int
         Columns of X.
     n_classes : int or None
-        K for `CrossEntropyLoss`, whose coefficients are (d + 1, K), flattened.
+        K for `CrossEntropyLoss`; the coefficients are (d + 1, K), flattened.
     n_parameters : int
-        How many numbers `w` are: the coefficients and, last, the intercept.
+        Length of `w`: the coefficients and, last, the intercept.
     """
 
     def __init__(

@@ -34,21 +34,21 @@ def scorer(name: str, **kwargs: Any) -> Any:
     Parameters
     ----------
     name : str
-        A function of `fastloss.metrics`, as "log_loss", or scikit-learn's name of the scoring,
-        as "neg_log_loss".
+        A function of `fastloss.metrics`, such as "log_loss", or scikit-learn's name of the scoring,
+        such as "neg_log_loss".
     **kwargs
-        Parameters of the metric, as ``labels``, ``pos_label`` or ``alpha``.
+        Parameters of the metric, such as ``labels``, ``pos_label`` or ``alpha``.
 
     Returns
     -------
     scorer
-        What ``sklearn.metrics.make_scorer`` makes: for `cross_val_score`, `GridSearchCV` and so
-        on. It takes ``sample_weight`` by metadata routing (``set_score_request``).
+        An object made by ``sklearn.metrics.make_scorer``, for `cross_val_score`, `GridSearchCV` and
+        so on. It takes ``sample_weight`` by metadata routing (``set_score_request``).
 
     Raises
     ------
     ValueError
-        If there is no metric of that name.
+        If no metric has that name.
     ImportError
         On import of this module, if scikit-learn is not installed.
 
@@ -84,7 +84,7 @@ def hist_gradient_boosting_loss(loss: Any) -> Any:
     loss : Loss
         For regressors: `SquaredLoss`, `ExpectileLoss`, `AbsoluteLoss`, `PinballLoss`,
         `EpsilonInsensitiveLoss`, `HuberLoss`, `PseudoHuberLoss`, `LogCoshLoss`; `PoissonLoss`,
-        `GammaLoss` and `TweedieLoss`, whose predictions are means. For classifiers: `LogLoss` and
+        `GammaLoss` and `TweedieLoss`, which then predict means. For classifiers: `LogLoss` and
         `FocalLoss`. `LogLoss` needs ``from_logits=True``; the reduction does not matter.
 
     Returns
@@ -95,9 +95,9 @@ def hist_gradient_boosting_loss(loss: Any) -> Any:
     Raises
     ------
     TypeError
-        If `loss` is another one.
+        If `loss` is none of these.
     ValueError
-        If its predictions are no scores or logarithms; in `fit`, if a target is out of its range.
+        If it takes neither scores nor logarithms; in `fit`, if a target is out of its range.
     NotImplementedError
         If the version of scikit-learn is not one this was tested with.
 
@@ -106,8 +106,8 @@ def hist_gradient_boosting_loss(loss: Any) -> Any:
     Where a loss has no curvature far from the target (from `AbsoluteLoss` to `LogCoshLoss` above)
     second derivatives are replaced by 1, and leaves then get the constant that is best for their
     samples: for `AbsoluteLoss` and `PinballLoss` the quantile that scikit-learn takes, so that
-    models are those of its own "absolute_error" and "quantile". Second derivatives of the focal
-    loss, which is not convex, are taken without their sign; its ``predict_proba`` is the inverse
+    models equal those of its own "absolute_error" and "quantile". Second derivatives of the focal
+    loss, which is not convex, lose their sign; its ``predict_proba`` is the inverse
     logit of the scores, which are not calibrated.
 
     Examples

@@ -61,7 +61,7 @@ class Arguments:
             if name not in given:
                 raise TypeError(f"{takes}, but {name!r} is missing")
         if given.get(UNUSED) is not None:
-            raise ValueError("indices_tuple must be None: the loss is of all pairs, or mines "
+            raise ValueError("indices_tuple must be None: the loss takes all pairs, or mines "
                              "itself")
         found = {name: given[name] for name in self.names if given.get(name) is not None}
         if ("ref_emb" in found) != ("ref_labels" in found):
@@ -98,13 +98,13 @@ def _run(
     for name, value in given.items():
         if name not in arguments.with_gradient and (
                 value.requires_grad or autograd.has_tangent(value)):
-            raise ValueError(f"{name} requires a gradient, which the loss does not have; pass "
+            raise ValueError(f"{name} requires a gradient, but the loss has none by it; pass "
                              f"{name}.detach()")
     n_grads = 0
     if torch.is_grad_enabled():
         wanted = [row.requires_grad for row in rows]
         if any(wanted) or any(scalar.requires_grad for scalar in scalars):
-            # of rows to compare with the gradient costs as much again: only if it is wanted
+            # the gradient by refs takes as long again: compute it only if it is wanted
             n_grads = len(rows) - ("ref_emb" in given and not wanted[-1])
     result: torch.Tensor
     if torch.compiler.is_compiling():
@@ -121,8 +121,8 @@ def _run(
 def evaluate(loss: Any, *tensors: Any, **keywords: Any) -> torch.Tensor:
     """Return the value of a loss of torch tensors, with autograd.
 
-    The function of `Criterion`, whose arguments and errors it has. Within a function that
-    `torch.compile` compiles, use `Criterion`, made outside.
+    Takes the arguments of a `Criterion`, and raises its errors. Within a function that
+    `torch.compile` compiles, use a `Criterion` that is made outside.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Criterion(torch.nn.Module):
     Parameters
     ----------
     loss : Loss
-        Any loss of fastloss. Its reduction is that of the result.
+        Any loss of fastloss. Its reduction decides the shape of the result.
     learn : sequence of str, optional
         Parameters of the loss to learn: "temperature" of `InfoNCELoss`, `NTXentLoss` and
         `SupConLoss`, "scale" and "bias" of `SigLIPLoss`. They become parameters of the module,
@@ -177,11 +177,11 @@ class Criterion(torch.nn.Module):
     Raises
     ------
     TypeError
-        If `loss` is no loss of fastloss; in a call, if an argument is no dense CPU tensor of bool,
-        integers, float16, float32 or float64 (bfloat16 is unknown to NumPy).
+        If `loss` is not a loss of fastloss; in a call, if an argument is not a dense CPU tensor of
+        bool, integers, float16, float32 or float64 (bfloat16 is unknown to NumPy).
     ValueError
-        If the loss has no derivative by a name in `learn`; in a call, if a target, label or weight
-        requires a gradient, or as the loss itself does.
+        If the loss has no derivative by a parameter in `learn`; in a call, if a target, label or
+        weight requires a gradient, or as the loss itself does.
     RuntimeError
         On differentiating twice, or in forward mode.
     ImportError
@@ -215,8 +215,8 @@ class Criterion(torch.nn.Module):
             known = _learnable(loss)
             for name in self._names:
                 if name not in known:
-                    raise ValueError(f"learn must name parameters that {loss} has derivatives by, "
-                                     f"{', '.join(known) or 'of which there are none'}, "
+                    raise ValueError(f"learn must name parameters that {loss} has derivatives by "
+                                     f"({', '.join(known) or 'there are none'}), "
                                      f"got {name!r}")
                 setattr(self, name, torch.nn.Parameter(torch.tensor(getattr(loss, name))))
 
@@ -225,7 +225,7 @@ class Criterion(torch.nn.Module):
         self._key = autograd.register(self.loss)
 
     def forward(self, *tensors: Any, **keywords: Any) -> torch.Tensor:
-        """Return the value of the loss; the arguments are those that the class lists.
+        """Return the value of the loss; the class lists the arguments.
 
         Returns
         -------
@@ -238,7 +238,7 @@ class Criterion(torch.nn.Module):
         return _run(self.loss, self._key, self._arguments, given, scalars, self._names)
 
     def extra_repr(self) -> str:
-        """Return the loss, and what is learned."""
+        """Return the loss, and the names of parameters to learn."""
         return repr(self.loss) + (f", learn={self._names}" if self._names else "")
 
 

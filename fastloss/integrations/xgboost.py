@@ -1,8 +1,8 @@
 """Losses as objectives and metrics of XGBoost.
 
 One object serves ``XGBRegressor(objective=...)`` and ``train(..., obj=...)``. XGBoost starts at
-`base_score`, which it estimates for its own objectives alone: give `Objective.init_score`.
-``XGBClassifier`` wants that as a probability, or as `base_margin` in ``fit`` and in prediction.
+`base_score`, which it estimates for its own objectives only: pass `Objective.init_score`.
+``XGBClassifier`` wants it as a probability, or as `base_margin` in ``fit`` and in prediction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Metric", "Objective", "metric", "objective"]
 
 
 def _arguments(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Return labels, predictions and weights, of a call by either of the two interfaces."""
+    """Return labels, predictions and weights from a call by either interface."""
     if not isinstance(y_pred, DMatrix):
         return y_true, y_pred, sample_weight
     weights = y_pred.get_weight()
@@ -54,11 +54,11 @@ class Metric(_boosting.Metric):  # noqa: D101
 
     @property
     def __name__(self) -> str:
-        """The name that the metric of an estimator is logged by."""
+        """The name of an estimator's metric in logs."""
         return self.name
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the mean loss, and its name before it if called as ``(y_pred, dmatrix)``."""
+        """Return the mean loss; if called as ``(y_pred, dmatrix)``, the pair of name and mean."""
         value = self._value(*_arguments(y_true, y_pred, sample_weight))
         return (self.name, value) if isinstance(y_pred, DMatrix) else value
 
@@ -84,7 +84,7 @@ def objective(
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If it takes probabilities, positive means or other numbers of a bounded range, or a
         parameter is out of its range. The message names the loss of scores to use instead.
@@ -111,22 +111,22 @@ def metric(loss: Loss, *, name: str = "") -> Metric:
     Parameters
     ----------
     loss : Loss
-        A loss of raw scores, beside an objective of this module; beside one of XGBoost's own, of
-        what that predicts, as `LogLoss()` for probabilities.
+        A loss of raw scores beside an objective of this module; beside an objective of XGBoost
+        itself a loss of its predictions, such as `LogLoss()` for probabilities.
     name : str, optional
-        The name in logs; by default that of the loss, with the parameters that differ from their
-        defaults, as "pinball_loss(quantile=0.9)".
+        The name in logs; by default the name of the loss with the parameters that differ from their
+        defaults, such as "pinball_loss(quantile=0.9)".
 
     Returns
     -------
     Metric
         For ``XGBRegressor(eval_metric=...)`` and ``xgboost.train(..., custom_metric=...)``. Less
-        is better, which is also what early stopping takes it for.
+        is better, and early stopping assumes this too.
 
     Raises
     ------
     TypeError
-        If `loss` is no loss of elements or of rows of scores.
+        If `loss` is not a loss of elements or of rows of scores.
     ValueError
         If `name` has blanks or colons.
     """

@@ -1,7 +1,7 @@
 """Drop-in replacements for scikit-learn's metrics; scikit-learn itself is not needed.
 
-Signatures, results, errors and warnings are those of scikit-learn 1.9. What scikit-learn computes
-in float32 the loss kernels do too, but sum in float64; float16 is computed in float32, long
+Signatures, results, errors and warnings equal scikit-learn 1.9's. Where scikit-learn computes in
+float32, so do the loss kernels, but they sum in float64; float16 is computed in float32, long
 doubles in float64. Errors are ValueError and TypeError; where scikit-learn raises or warns with a
 class of its own, so do these functions if that class is imported, else with its builtin base. A
 missing value or a masked element is an error that names the argument.

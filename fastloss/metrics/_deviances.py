@@ -115,7 +115,7 @@ def mean_poisson_deviance(
 ) -> float:
     """Mean Poisson deviance: mean of 2 (y ln(y/p) - y + p), for y >= 0 and p > 0.
 
-    Arguments, errors and reference are those of `mean_tweedie_deviance`, with ``power=1``.
+    Arguments, errors and reference as for `mean_tweedie_deviance` with ``power=1``.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def mean_gamma_deviance(
 ) -> float:
     """Mean gamma deviance: mean of 2 (ln(p/y) + y/p - 1), for y > 0 and p > 0.
 
-    Arguments, errors and reference are those of `mean_tweedie_deviance`, with ``power=2``.
+    Arguments, errors and reference as for `mean_tweedie_deviance` with ``power=2``.
 
     Examples
     --------

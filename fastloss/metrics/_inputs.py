@@ -1,7 +1,7 @@
-"""Reading and checking what the metrics are given, as scikit-learn does.
+"""Read and check the arguments of metrics, as scikit-learn does.
 
-Two ways: `plain` recognises arrays the kernels take as they are, whose check is a scan or the
-finite result itself; everything else is read and checked step by step, and raises the error.
+There are two ways. `plain` recognises arrays that the kernels take unchanged; a scan, or a finite
+result, is their check. Everything else is read and checked step by step, and raises the error.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class InvalidParameterError(ValueError, TypeError):
 
 
 class InputError(ValueError, TypeError):
-    """An argument holds what the metric cannot take.
+    """An argument holds values that the metric cannot take.
 
-    scikit-learn raises the one or the other of the two, as the computation happens to fail.
+    scikit-learn raises either of the two errors, depending on where its computation fails.
     """
 
 
 def sklearn_class(module: str, name: str, otherwise: type) -> type:
     """Return scikit-learn's own exception class if scikit-learn is in use.
 
-    Who catches it by name has imported it; for all others its builtin base will do.
+    Code that catches it by name has imported it; for other code its builtin base will do.
     """
     return getattr(sys.modules.get(f"sklearn.{module}"), name, otherwise)
 
@@ -108,7 +108,7 @@ def check_lengths(*arrays: Any) -> None:
 
 
 def dense(x: Any, name: str) -> Array:
-    """Return x as an array of whatever dtype it has.
+    """Return x as an array of its own dtype.
 
     Refuses matrices, masked elements, complex numbers and records.
     """
@@ -127,7 +127,7 @@ def dense(x: Any, name: str) -> Array:
 
 
 def is_extension(x: Any) -> bool:
-    """Whether x has a type of its own for its elements, such as pandas' Int64, or columns do."""
+    """Whether x, or a column of it, has an extension type, such as pandas' Int64."""
     dtypes = [x.dtype] if hasattr(x, "dtype") else list(getattr(x, "dtypes", ()))
     return any(not isinstance(dtype, np.dtype) for dtype in dtypes)
 
@@ -140,7 +140,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def check_present(array: Array, name: str, given: Any, *, labels: bool = False) -> None:
-    """Raise if elements of an array of labels, or of no numbers, made of `given`, are missing."""
+    """Raise if elements are missing in an array of labels or of objects, made of `given`."""
     kind = array.dtype.kind
     if kind in "mM":
         missing = np.isnat(array)
@@ -155,7 +155,7 @@ def check_present(array: Array, name: str, given: Any, *, labels: bool = False) 
         at = int(np.argmax(missing))
         value = array.flat[at]
         words = kind == "O" and any(isinstance(each, str) for each in array.flat)
-        # scikit-learn sorts labels, but words and nothing have no order; in columns of numbers it
+        # scikit-learn sorts labels, but strings and None have no order; in columns of numbers it
         # finds NaN
         if words and labels and type(value).__name__ != "NaTType":
             error: type[Exception] = TypeError
@@ -175,10 +175,10 @@ def check_finite(array: Array, name: str) -> None:
 
 
 def floats(array: Array, name: str, given: Any) -> Array:
-    """Return objects, long doubles, times or strings, of what was given, as float64."""
+    """Return objects, long doubles, times or strings, read from `given`, as float64."""
     if array.dtype != object or not all(map(_is_float, array.flat)):
         check_present(array, name, given)
-    with np.errstate(over="ignore"):  # a long double too large: what is infinite is refused
+    with np.errstate(over="ignore"):  # a long double that is too large becomes inf, refused later
         return array.astype(np.float64)
 
 
@@ -242,7 +242,7 @@ def column(x: Any, name: str) -> Array:
 def precision(*arrays: Any) -> np.dtype[Any]:
     """Return the dtype scikit-learn computes in: of the widest float array, or float64.
 
-    Only what has a dtype counts: lists, and data frames, do not.
+    Only arguments with a dtype count: lists and data frames do not.
     """
     dtypes = [np.asarray(x).dtype for x in arrays if hasattr(x, "dtype")]
     found = [dtype for dtype in dtypes if dtype.kind == "f"]
@@ -253,7 +253,7 @@ def precision(*arrays: Any) -> np.dtype[Any]:
 
 
 def zero_weights() -> ZeroDivisionError:
-    """Return the error for a mean whose weights sum to 0."""
+    """Return the error for a mean with weights that sum to 0."""
     return ZeroDivisionError("Weights sum to zero, can't be normalized")
 
 

@@ -1,4 +1,4 @@
-"""The one path of the metrics of predicted numbers."""
+"""Compute the mean errors of predicted numbers, the one path of all such metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BLOCK = 16384  # elements of a block of rows: stays in the cache
 
 
 def widen(y: Array, p: Array, w: Array | None) -> Array:
-    """Return p in float64 if that is the precision of the result; it decides the kernel's."""
+    """Return p in float64 if the result has that precision; p decides the kernel's precision."""
     if p.dtype.kind == "f" and p.dtype.itemsize <= 4 and precision(y, p, w).itemsize > 4:
         return p.astype(np.float64)
     return p
@@ -98,17 +98,17 @@ def mean_error(
     replace: Callable[[Array, Array], Array] | None = None,
     root: bool = False,
 ) -> Any:
-    """Return the mean that `mean` is, of each column or averaged over the columns.
+    """Return the mean loss of each column, or its average over the columns.
 
-    `replace` gives, for checked data, what to take as the targets. `check` raises for finite
+    `mean` is the loss. `replace` returns other targets for checked data. `check` raises for finite
     numbers that the metric does not take.
     """
     if (replace is None and isinstance(multioutput, str)
             and plain(y_true, y_pred, sample_weight)):
         value = mean(y_true, widen(y_true, y_pred, sample_weight), sample_weight)
-        # What is not finite has a loss that is not, also times weight 0; but the sum of finite
-        # losses may overflow, which is no error. The careful way finds out.
-        # So it does for the root of a negative mean, which weights may make.
+        # Numbers that are not finite give a mean that is not, even with weight 0. But the sum of
+        # finite losses may overflow, which is not an error: the careful way below tells them apart.
+        # It also handles the root of a negative mean, which negative weights may give.
         if (multioutput == "uniform_average" and math.isfinite(value)
                 and not (root and value < 0)):
             if check is not None:

@@ -1,4 +1,4 @@
-"""From labels and predicted probabilities, of whatever kind, to the losses."""
+"""Read labels and predicted probabilities of any kind, and compute their losses."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def reduce(loss: Loss, y: Any, p: Array, w: Array | None) -> float:
 
 
 def log_loss_of(classes: Classes, p: Array, w: Array | None, normalize: bool) -> float:
-    """Return the mean or sum of the log losses, whose ε is that of the dtype of p."""
+    """Return the mean or sum of the log losses, with the ε of the dtype of p."""
     loss = MEAN_LOG if normalize else SUM_LOG
     if p.dtype == np.float16:   # which is computed in float32
         loss = loss.replace(eps=float(np.finfo(p.dtype).eps))

@@ -28,7 +28,7 @@ def sign_parameters(labels: tuple[float, float]) -> dict[str, float]:
 
 
 class _MarginLoss(ElementLoss):
-    """A loss whose labels may be 0 and 1 or -1 and 1."""
+    """A loss with labels 0 and 1, or -1 and 1."""
 
     labels: tuple[float, float]
     prediction = "score"

@@ -102,7 +102,7 @@ class LogLoss(ElementLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is."""
+        """The meaning of a prediction."""
         return "logit" if self.from_logits else "probability"
 
     def _domains(self) -> tuple[Interval, Interval]:

@@ -1,4 +1,4 @@
-"""Losses of the residual whose optimum is not the mean: quantiles, expectiles, a dead zone."""
+"""Losses of the residual with an optimum other than the mean: quantiles, expectiles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINK = Bound("half jump over residual", 0.5)      # slopes are -alpha and 1 - al
 
 @dataclass(frozen=True, kw_only=True)
 class PinballLoss(ElementLoss):
-    r"""Pinball (quantile) loss, whose best constant prediction is a quantile.
+    r"""Pinball (quantile) loss; its best constant prediction is a quantile.
 
     .. math:: l(y, p) = \alpha \max(y - p, 0) + (1 - \alpha) \max(p - y, 0)
 

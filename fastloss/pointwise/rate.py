@@ -47,7 +47,7 @@ class _RateLoss(ElementLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is."""
+        """The meaning of a prediction."""
         return "log-rate"
 
     def _best_constant(self, y: Array, w: Any) -> float:
@@ -93,7 +93,7 @@ class PoissonLoss(_RateLoss):
 
     @property
     def prediction(self) -> Prediction:
-        """What a prediction is."""
+        """The meaning of a prediction."""
         return "log-rate" if self.log_input else "rate"
 
     def _domains(self) -> tuple[Interval, Interval]:

@@ -1,4 +1,4 @@
-"""What the losses of all pairs of rows share in the reference: matrices of all pairs."""
+"""Base classes of the batch losses in the reference: matrices of all pairs."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ class PairsReference(BatchLoss):
 
 
 class LabelReference(PairsReference, LabelLoss):
-    """Of one batch with labels, compared with itself or with refs."""
+    """Base of losses of one batch with labels, compared with itself or with refs."""
 
     def _labelled(
         self, embeddings: Any, labels: Any, sample_weight: Any, refs: Any, ref_labels: Any,
@@ -249,7 +249,7 @@ class LabelReference(PairsReference, LabelLoss):
 
 
 class TwoSidedReference(PairsReference, TwoSidedLoss):
-    """Of two batches whose rows belong to each other."""
+    """Base of batch losses of two sides with paired rows."""
 
     def _sided(
         self, first: Any, second: Any, sample_weight: Any, parameters: bool = False

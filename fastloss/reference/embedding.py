@@ -1,4 +1,4 @@
-"""Losses of all pairs of the rows of a batch: sums over matrices of all pairs."""
+"""Batch losses: sums over matrices of all pairs of rows."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class SigLIPLoss(TwoSidedReference, embedding.SigLIPLoss):
 
     .. math:: L = -\frac1n \sum_{i, j} \ln \sigma\bigl(\pm (t\, x_i y_j + b)\bigr),
 
-    + for rows that belong to each other, - for all others: the sum of ln(1 + e^∓(t x y + b)). The
+    + for paired rows (i = j), - for all others: the sum of ln(1 + e^∓(t x y + b)). The
     mean is over the n queries, not over the pairs.
     """
 

@@ -1,4 +1,4 @@
-"""Losses of rows that belong together: pairs and triplets."""
+"""Paired losses in the reference: pairs and triplets of rows."""
 
 from __future__ import annotations
 

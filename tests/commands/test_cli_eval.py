@@ -183,8 +183,8 @@ def test_missing_is_no_number_but_a_group(run, folder):
     (("a.npy", "--loss", "log"), "a.npy has no column 'y_true'; it has label, score"),
     (("a.npy", "--loss", "log", *COLUMNS, "--by", "text"), "a.npy has no column 'text'"),
     (("a.parquet", "--loss", "log", *COLUMNS, "--weight", "text"),
-     "a.parquet: column 'text' holds no numbers, but string"),
-    (("a.arrows", "--loss", "log", *COLUMNS, "--weight", "text"), "no numbers, but string"),
+     "a.parquet: column 'text' must hold numbers, but holds string"),
+    (("a.arrows", "--loss", "log", *COLUMNS, "--weight", "text"), "numbers, but holds string"),
     (("a.csv", "--loss", "lag"), "there is no loss 'lag'; do you mean log?"),
     (("a.csv", "--loss", "xyzzy"), "there is no loss 'xyzzy'; there are contrastive, hinge_embe"),
     (("a.csv", "--loss", "sup_con"), "SupConLoss compares rows of embeddings"),
@@ -260,8 +260,7 @@ def test_nulls_and_labels_name_their_place(run, folder, suffix):
     assert (status, printed) == (1, "")
     assert errors == (f"fastloss eval: {path.name}, row 160005 {where[suffix]}: column 'null' is "
                       f"null, as it is in 2 of {68_928 if suffix == 'parquet' else 60_000} rows "
-                      "here; a null is no number: leave those rows out, or fill them (rows are "
-                      "counted from 0)\n")
+                      "here; leave out those rows, or fill them (rows are counted from 0)\n")
     errors = run(path.name, "--loss", "log", *out)[2]
     assert f"{path.name}, row 160005 {where[suffix]}: column 'y_true' is 7.0; it must" in errors
     scores = ["--y-pred", "y_pred", "--y-pred", "z"]

@@ -54,7 +54,7 @@ def test_two_columns_of_one_name(run, folder, suffix):
     saved(pa.Table.from_arrays(columns, ["y", "p", "p", "x", "x"]), path)
     status, printed, errors = run(path.name, *SQUARED)
     assert (status, printed) == (2, "")
-    assert f"{path.name} has 2 columns 'p'; the name of one that is used must be its" in errors
+    assert f"{path.name} has 2 columns 'p'; the name of a column that is used" in errors
     saved(pa.Table.from_arrays(columns, ["y", "p", "q", "x", "x"]), path)
     assert run(path.name, *SQUARED)[1].split()[4:6] == ["all", "1"]     # others may
 

@@ -16,7 +16,7 @@ from child import run_python
 from evaluating import COLUMNS, FORMATS, SQUARED, N, pa, saved, write_all
 
 import fastloss as fl
-from fastloss import cli
+from fastloss import _catalog, cli
 from fastloss.commands import by_name, output
 
 
@@ -137,7 +137,7 @@ def test_progress(run, monkeypatch):
 
 
 def test_names_of_losses():
-    known = by_name.losses()
+    known = _catalog.losses()
     assert {"log_loss", "kl_divergence_loss", "cross_entropy_loss", "quality_loss"} <= set(known)
     assert all(getattr(fl, kind.__name__) is kind for kind in known.values())
     for name in ("log", "log_loss", "LogLoss", "log-loss"):

@@ -54,15 +54,15 @@ REFUSED = {
     "spaces.csv": (text("y_true, y_pred\n1,0\n"), 2, "has no column 'y_pred'; it has y_true,  "
                    "y_pred; there are spaces around it"),
     "utf16.csv": (bytes_of("y_true,y_pred\n1,0\n".encode("utf-16")), 2,
-                  "it is no text in UTF-8 (byte 0xff); save it as UTF-8"),
+                  "it is not text in UTF-8 (byte 0xff); save it as UTF-8"),
     "latin.csv": (bytes_of("y_true,y_pred,né\n1,0,a\n".encode("cp1252")), 2,
-                  "it is no text in UTF-8 (byte 0xe9); save it as UTF-8"),
-    "parquet.csv": (lambda path: parquet.write_table(TABLE, path), 2, "it is no text in UTF-8"),
+                  "it is not text in UTF-8 (byte 0xe9); save it as UTF-8"),
+    "parquet.csv": (lambda path: parquet.write_table(TABLE, path), 2, "it is not text in UTF-8"),
     "csv.parquet": (text("y_true,y_pred\n1,0\n" * 9), 2, "csv.parquet cannot be read: "),
     "csv.arrow": (text("y_true,y_pred\n1,0\n" * 9), 2, "csv.arrow cannot be read: "),
     "csv.npy": (text("y_true,y_pred\n1,0\n" * 9), 2, "csv.npy cannot be read: "),
     "plain.csv.gz": (bytes_of(b"\x1f\x8bno gzip at all"), 2, "plain.csv.gz cannot be read: "),
-    "long.csv": (text('"' + "x" * 200_000), 2, "its first line is no header"),
+    "long.csv": (text('"' + "x" * 200_000), 2, "its first line is not a header"),
     "one.feather": (feather_1, 2, "one.feather is of version 1 of Feather"),
     "two.arrows": (streams, 1, "two.arrows goes on after its end mark"),
     "a.npz": (lambda path: np.savez(path, y_true=np.zeros(2)), 2, "save its arrays as one .npy"),
@@ -73,10 +73,10 @@ REFUSED = {
                     "objects.npy cannot be read: Array can't be memory-mapped: Python objects"),
     "text.parquet": (lambda path: parquet.write_table(pa.table({
         "y_true": ["1", "0"], "y_pred": [1, 0]}), path), 2,
-        "column 'y_true' holds no numbers, but string"),
+        "column 'y_true' must hold numbers, but holds string"),
     "dates.arrow": (lambda path: feather.write_feather(pa.table({
         "y_true": pa.array([1, 0], pa.date32()), "y_pred": [1, 0]}), str(path)), 2,
-        "column 'y_true' holds no numbers, but date32"),
+        "column 'y_true' must hold numbers, but holds date32"),
 }
 
 
@@ -158,7 +158,7 @@ def test_streams_that_are_cut_between_messages(tmp_path):
             error = refusal(tmp_path, "a.arrows", *SQUARED)
             assert error == (
                 "fastloss eval: a.arrows has no end mark after its last record batch: it was cut "
-                "there, or its writer was not closed; write it once more (rows are counted from "
+                "there, or its writer was not closed; write it again (rows are counted from "
                 "0)"), batches
         path.write_bytes(whole)
         assert record(tmp_path, "a.arrows", *SQUARED)["overall"]["count"] == N
@@ -204,7 +204,7 @@ def test_missing_numbers_name_file_row_and_column(suffix, column, tmp_path):
             out.write_table(table)
     error = refusal(tmp_path, name, *SQUARED, "--weight", "w")
     assert error.startswith(f"fastloss eval: {name}, row 2")
-    assert f": column '{column}' is null, as it is in 1 of 3 rows here; a null is no " in error
+    assert f": column '{column}' is null, as it is in 1 of 3 rows here; leave out " in error
     assert error.endswith("(rows are counted from 0)")
 
 

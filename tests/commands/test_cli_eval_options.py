@@ -176,7 +176,7 @@ def test_standard_input_that_is_empty_or_none(folder, monkeypatch):
     assert refusal(folder, "-", "--loss", "squared").startswith(
         "fastloss eval: standard input, row 1: column 'y_pred' is null")
     monkeypatch.setattr(sys, "stdin", None)
-    assert "standard input is no file" in refusal(folder, "-", "--loss", "log", status=2)
+    assert "standard input has no data" in refusal(folder, "-", "--loss", "log", status=2)
 
 
 def test_a_file_that_is_named_as_the_standard_output(folder, tmp_path):
@@ -212,11 +212,11 @@ SUSPICIOUS = [
     ("log", [-1, 1, 1], TWO, "row 0: column 'y_true' is -1.0; .* labels -1 and 1 become 0 and 1 by "
      "(y + 1) / 2"),
     ("log", [255, 255, 255], TWO, "labels 0 and 255 become 0 and 1 by y / 255"),
-    ("log", [0, 1, 2], TWO, "row 2: column 'y_true' is 2.0; .*; more than two "
-     "classes are for CrossEntropyLoss"),
-    ("log", [0, 50.5, 100], TWO, "per cent must be divided by 100"),
+    ("log", [0, 1, 2], TWO, "row 2: column 'y_true' is 2.0; .*; use "
+     "CrossEntropyLoss for more than two classes"),
+    ("log", [0, 50.5, 100], TWO, "divide per cent by 100"),
     ("log", ONE, [5, 50, 99.5], "row 0: column 'y_pred' is 5.0; it must hold probabilities in .*; "
-     "per cent must be divided by 100"),
+     "divide per cent by 100"),
     ("log", ONE, [0.5, -1, 2], "row 1: column 'y_pred' is -1.0; .*(from_logits=True takes logits)"),
     ("hinge_embedding", ONE, TWO, "row 0: column 'y_true' is 0.0; it must hold labels -1 and 1, "
      "but 1 of 3 values here do not; labels 0 and 1 become -1 and 1 by 2 y - 1"),

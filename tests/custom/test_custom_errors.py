@@ -33,11 +33,11 @@ REFUSED = [
     ("k = TABLE\nreturn k * p", 2, "k is of type ndarray, not a number"),
     ("return p * TABLE", 1, "TABLE is of type ndarray, not a number"),
     ("return p * TABLE[0]", 1, "an index"),
-    ("return p * TABLE.mean()", 1, "TABLE is no module"),
+    ("return p * TABLE.mean()", 1, "TABLE is not a module"),
     ("return np.mean(p)", 1, "np.mean is not a function"),
     ("return np.nothing(p)", 1, "numpy has no 'nothing'"),
     ("return nothing * p", 1, "the name 'nothing' is not defined"),
-    ("return p.real", 1, "p is no module"),
+    ("return p.real", 1, "p is not a module"),
     ("return p * text", 1, "text is of type str, not a number"),
     ("return p if text == 'a' else y", 1, "text is of type str"),
     ("return p if y in (0, 1) else y", 1, "is of type tuple"),
@@ -52,8 +52,8 @@ REFUSED = [
     ("try:\n    return p\nexcept ValueError:\n    return y", 1, "try"),
     ("if p > y:\n    a = 1.0\nreturn a * p", 3, "'a' has a value in one branch only"),
     ("a, b = p, y, y\nreturn a", 1, "3 values for 2 names"),
-    ("a[0] = p\nreturn p", 1, "no name"),
-    ("a.x += p\nreturn p", 1, "no name"),
+    ("a[0] = p\nreturn p", 1, "not a name"),
+    ("a.x += p\nreturn p", 1, "not a name"),
     ("def g(x):\n    return g(x)\nreturn g(p)", 2, "not defined|'g' from around"),
     ("k = 1.0\ng = lambda: k\nk = 2.0\nreturn g() * p", 2, "'k' from around it, which may change"),
     ("return math.hypot(p)", 1, "hypot takes 2 arguments, got 1"),
@@ -137,7 +137,7 @@ def test_another_formula_in_its_place(form, old, new):
     lines = linecache.cache[file][2]
     text = [line.replace(old, new) for line in lines]
     linecache.cache[file] = (1, None, text, file)
-    with pytest.raises(ValueError, match=r"is no longer that of the function; has the file"):
+    with pytest.raises(ValueError, match=r"is not the function any more; has the file"):
         loss(function)
     linecache.cache[file] = (1, None, [*lines, "\n", "g = 1\n"], file)
     assert formula_of(function, frozenset()) == made

@@ -1,4 +1,4 @@
-"""Losses of all pairs of rows: against their oracle, at sizes around panels and blocks."""
+"""Batch losses: against their oracle, at sizes around panels and blocks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Losses of all pairs in parts: sums of batches that add up, and a batch in blocks of rows."""
+"""Batch losses in parts: sums of batches that add up, and a batch in blocks of rows."""
 
 import itertools
 import pickle
@@ -223,12 +223,12 @@ X = np.arange(12.0).reshape(4, 3)
 
 
 @pytest.mark.parametrize("arguments, options, error, message", [
-    ((fl.BatchTripletLoss(), X, [0] * 4), {}, TypeError, r"^loss must be one of all pairs .*, got "
-     r"BatchTripletLoss\("),
+    ((fl.BatchTripletLoss(), X, [0] * 4), {}, TypeError, r"^loss must be a batch loss "
+     r"with sums of blocks, got BatchTripletLoss\("),
     ((fl.LiftedStructureLoss(), X, [0] * 4), {}, TypeError, r"^loss must be .*got Lifted"),
     ((fl.LogLoss(), X), {}, TypeError, r"^loss must be .*got LogLoss"),
     ((fl.SupConLoss(), X), {}, ValueError, r"^labels are missing: SupConLoss compares classes"),
-    ((fl.InfoNCELoss(), X, [0] * 4), {}, ValueError, r"^labels are given, but InfoNCELoss has"),
+    ((fl.InfoNCELoss(), X, [0] * 4), {}, ValueError, r"^labels are given, but InfoNCELoss takes"),
     ((fl.SupConLoss(), X, [0] * 3), {}, ValueError, r"^labels must hold one label.*\(4,\), got"),
     ((fl.SupConLoss(), X, [0.5] * 4), {}, TypeError, r"^labels must hold integers or strings"),
     ((fl.InfoNCELoss(), X[0]), {}, ValueError, r"^rows must have two dimensions"),

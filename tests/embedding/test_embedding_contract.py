@@ -1,4 +1,4 @@
-"""Losses of all pairs of rows: threads, levels, memory, and what errors say."""
+"""Batch losses: threads, levels, memory, and what errors say."""
 
 import itertools
 import threading

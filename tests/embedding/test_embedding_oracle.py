@@ -1,4 +1,4 @@
-"""The oracle of losses of all pairs of rows: against loops, and its gradients against differences.
+"""The oracle of batch losses: against loops, and its gradients against differences.
 
 Small batches, so that plain Python is fast, and exponents that it does not overflow at.
 """

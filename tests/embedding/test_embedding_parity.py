@@ -1,4 +1,4 @@
-"""Losses of all pairs of rows are those of the libraries they replace, where these agree."""
+"""Batch losses are those of the libraries they replace, where these agree."""
 
 import numpy as np
 import pytest

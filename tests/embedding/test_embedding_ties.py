@@ -1,4 +1,4 @@
-"""What equality or a sign decides in losses of all pairs: ties, margins met, what vanishes."""
+"""What equality or a sign decides in batch losses: ties, margins met, what vanishes."""
 
 from itertools import combinations_with_replacement, pairwise
 

@@ -1,4 +1,4 @@
-"""Losses of rows that belong together: against their oracle, and on numbers that are hard."""
+"""Paired losses: against their oracle, and on numbers that are hard."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What losses of rows that belong together take: layouts, dtypes, outputs, and what they refuse."""
+"""Paired losses: what they take (layouts, dtypes, outputs) and what they refuse."""
 
 import pickle
 

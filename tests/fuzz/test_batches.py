@@ -1,4 +1,4 @@
-"""Losses of all pairs on drawn batches: the oracle, exact arithmetic, blocks, threads, layouts."""
+"""Batch losses on drawn batches: the oracle, exact arithmetic, blocks, threads, layouts."""
 
 from itertools import combinations_with_replacement, pairwise, product
 

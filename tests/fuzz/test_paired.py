@@ -1,4 +1,4 @@
-"""Losses of rows that belong together on drawn pairs: the oracle, threads, layouts, scales."""
+"""Paired losses on drawn rows: the oracle, threads, layouts, scales."""
 
 import numpy as np
 import pytest

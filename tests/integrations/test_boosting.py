@@ -169,7 +169,7 @@ def test_objects():
     (fl.CrossEntropyLoss(from_logits=False), {}, ValueError, "from_logits=True"),
     (fl.HingeEmbeddingLoss(), {}, ValueError, "loss must have a least value"),
     (fl.ContrastiveLoss(form="linear"), {}, ValueError, "loss must have a least value"),
-    (LOGITS, {"hessian": "xgboost"}, ValueError, "hessian must be 'auto' or 'exact' but for"),
+    (LOGITS, {"hessian": "xgboost"}, ValueError, "hessian must be 'auto' or 'exact', except for"),
     (fl.CrossEntropyLoss(), {"hessian": "full"}, ValueError, "hessian must be 'auto', 'exact', 'x"),
     (LOGITS, {"hess_floor": 0}, ValueError, "hess_floor"),
     (LOGITS, {"hess_floor": np.nan}, ValueError, "hess_floor"),
@@ -232,7 +232,7 @@ def test_refused_labels_of_init_score():
     (fl.CrossEntropyLoss(), [0, np.nan], None, "must hold class numbers.*index 1: nan"),
     (fl.CrossEntropyLoss(), [0.5, 1], None, "must hold class numbers.*index 0: 0.5"),
     (fl.CrossEntropyLoss(), [0, 1, -1], None, "must hold class numbers.*index 2: -1"),
-    (fl.CrossEntropyLoss(ignore_index=7), [7, 7], None, "got none but ignored ones"),
+    (fl.CrossEntropyLoss(ignore_index=7), [7, 7], None, "but all of them are ignored"),
     (fl.CrossEntropyLoss(), [0, 1], [0, 0], "sample_weight must have a positive sum"),
 ])
 def test_init_score_says_what_is_wrong(loss, y, w, message):
