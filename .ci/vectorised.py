@@ -36,7 +36,7 @@ MAKES_DOUBLES = (
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
     "add_all", "find_extremes", "fold_columns", "add_other_side_gradient", "keep_larger",
     "add_lifted_costs", "make_tile", "mine_anchor", "mine_block", "semi_hard", "sum_weights",
-    "among_ties", "gate_of", "lift_of", "near_square", "slack_at", "square_by", "twice_of",
+    "among_ties", "gate_of", "lift_of", "difference_square", "slack_at", "square_by", "twice_of",
     "add_lifted_products", "square_distance", "careful_distance", "add_products",
     "add_unit_squares_panel", "unit_distance_square", "measure_angle", "measure",
 )

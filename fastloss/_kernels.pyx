@@ -5,7 +5,7 @@ A. One loop. `map_block` turns a block of (y, p) into any of element loss, gradi
    curvature. The compiler makes one copy per loss, float type and set of outputs, each a
    straight loop over contiguous arrays, which vectorises.
 B. Blocks. What does not lie contiguous in the computation's type is staged through
-   blocks that stay in the L1 cache (`_staging`), so layouts, byte orders, label types and
+   blocks that stay in the L1 cache (`layout.pxd`), so layouts, byte orders, label types and
    weights multiply no loops.
 C. Same sums for every thread count. A chunk of CHUNK_ELEMENTS elements, by index, is summed in
    panels of LANES * DEPTH, element i in lane i % LANES; panels are added up in a chunk,

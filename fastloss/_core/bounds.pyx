@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Bounds of second derivatives: the loops, for one SIMD level. `_booster` is the way to them."""
+"""Bounds of second derivatives: the loops, per SIMD level. `boosting.pyx` calls them."""
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs, sqrt

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What `_call` and `_rows` hand to the kernels: one job, described in plain C."""
+"""What `elements.pyx` and `rows.pyx` hand to the kernels: one job, described in plain C."""
 from fastloss._core.formulas.probability cimport Log
 
 cdef enum:

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What `_pairwise` hands to the kernels: rows of pairs or triplets, described in plain C."""
+"""What `paired.pyx` hands to the kernels: rows of pairs or triplets, described in plain C."""
 from fastloss._core.jobs cimport Job, Operand, Sums
 
 cdef enum:

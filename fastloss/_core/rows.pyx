@@ -1,8 +1,8 @@
 # cython: language_level=3
 """The way of row-wise losses from the user's objects to the kernels.
 
-The methods are those of `_call`; this reads a matrix of scores with labels and weights of its
-rows, and describes them to the kernels, matrices by the strides of rows and classes.
+The methods are those of `elements.pyx`; this reads a matrix of scores with labels and weights of
+its rows, and describes them to the kernels, matrices by the strides of rows and classes.
 """
 import numpy as np
 

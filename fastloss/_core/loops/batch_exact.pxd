@@ -199,20 +199,22 @@ cdef inline double slack_of(double tolerance, double unit, double base, double l
     return tolerance * (base + min(largest, 2 * (base + v)))
 
 
-cdef inline real near_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py_ssize_t j,
-                             Py_ssize_t dim, Py_ssize_t width, bint cosine,
-                             real tag) noexcept nogil:
-    """The square of the distance of two rows that are near for their size, from differences."""
+cdef inline double difference_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b,
+                                     Py_ssize_t j, Py_ssize_t dim, Py_ssize_t width,
+                                     real tag) noexcept nogil:
+    """Return the square of the distance of two packed rows, from their differences."""
     cdef const real *x = <const real *>a.x + i * width
     cdef const real *z = <const real *>b.x + j * width
-    cdef double unit = unit_of[real](0)
-    cdef double exact = 0
+    cdef double square = 0
     cdef real difference
     cdef Py_ssize_t k
     for k in range(dim):
         difference = x[k] - z[k]
-        exact += <double>difference * difference
-    if a.norm != NULL and exact > 0 and exact < 16 * unit * unit:
-        # rows of one direction, but for how they were scaled
-        exact = exact_square[real](a, i, b, j, dim, cosine, 0).high
-    return <real>exact
+        square += <double>difference * difference
+    return square
+
+
+cdef inline bint may_be_one_direction(const BatchSide *a, double square, real tag) noexcept nogil:
+    """Whether the square of a distance of unit rows may come from how they were scaled alone."""
+    cdef double unit = unit_of[real](0)
+    return a.norm != NULL and square > 0 and square < 16 * unit * unit

@@ -26,8 +26,9 @@ from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._core.jobs cimport (BLOCK_ROWS, EXTREMES, LARGEST, LIFT, MAX_PANEL_ROWS, SUM,
                                   TERMS_PER_LANE_SUM, TILED_ANCHORS, WEIGH, BatchJob, BatchLoss,
                                   BatchSide, Near, Place, Step32, Step64)
-from fastloss._core.loops.batch_exact cimport (Twice, distance_by, exact_square, excess_by,
-                                               near_square, next_after, slack_of, unit_of)
+from fastloss._core.loops.batch_exact cimport (Twice, difference_square, distance_by,
+                                               exact_square, excess_by, may_be_one_direction,
+                                               next_after, slack_of, unit_of)
 from fastloss._core.loops.batch_tile cimport (PANELD, PANELF, ROWS, fl_add_columns, fl_add_columnsf,
                                               fl_add_rows, fl_add_rowsf, fl_fold, fl_foldf,
                                               fl_similarities, fl_similaritiesf, fl_turn, fl_turnf,
@@ -480,6 +481,15 @@ cdef void add_lifted_costs(const Exponent *parameters, const BatchJob *job, cons
 # ---- tiles ---------------------------------------------------------------------------------
 
 
+cdef Twice exact_pair_square(const BatchJob *job, Py_ssize_t i, Py_ssize_t j,
+                             real tag) noexcept nogil:
+    """Return the square of the distance of a pair in twice the precision.
+
+    Not inline: it is long and seldom needed.
+    """
+    return exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+
+
 cdef inline real excess_at(const BatchJob *job, int which, real v) noexcept nogil:
     """How much more than a threshold a distance is, as costs have it."""
     return (sqrt_(v) if job.factor == 0 else <real>job.factor * v) - <real>job.threshold[which]
@@ -532,8 +542,7 @@ cdef void settle_critical(const BatchJob *job, const Place *at, int which,
             if (magnitude(tile[j * size + l] - critical) <= slack[l]
                     and not (at.own and at.i + l == at.j + j)):
                 tile[j * size + l] = square_by[real](
-                    job, which, exact_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
-                                                   job.cosine, 0), 0)
+                    job, which, exact_pair_square[real](job, at.i + l, at.j + j, 0), 0)
 
 
 cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const real *turned,
@@ -545,6 +554,7 @@ cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const rea
     cdef real closeness = <real>0.01
     cdef real factor = <real>(-2 if job.distance else 1)
     cdef real base_j, v
+    cdef double square
     cdef int any_near = 0
     cdef int which
     cdef const real *z = <const real *>job.b.x + at.j * width
@@ -571,8 +581,11 @@ cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const rea
             if at.own and at.i + l == at.j + j:
                 tile[j * size + l] = 0
             elif tile[j * size + l] < closeness * (base[l] + others[j]):
-                tile[j * size + l] = near_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
-                                                       width, job.cosine, 0)
+                square = difference_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim, width,
+                                                 0)
+                if may_be_one_direction[real](&job.a, square, 0):
+                    square = exact_pair_square[real](job, at.i + l, at.j + j, 0).high
+                tile[j * size + l] = <real>square
                 near[count].j = <int>j
                 near[count].l = <int>l
                 count += 1

@@ -18,8 +18,9 @@ from fastloss._core.formulas.math cimport exp_negative, log1p_unit, magnitude, r
 from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._core.jobs cimport (ALL, BLOCK_ROWS, HARDEST, LANES, MAX_PANEL_ROWS, SEMI_HARD,
                                   Entries, Entry, TripletJob)
-from fastloss._core.loops.batch_exact cimport (Twice, distance_by, exact_square, excess_by,
-                                               near_square, order, slack_of, unit_of)
+from fastloss._core.loops.batch_exact cimport (Twice, difference_square, distance_by,
+                                               exact_square, excess_by, may_be_one_direction,
+                                               order, slack_of, unit_of)
 from fastloss._core.loops.batch_tile cimport (fl_add_rows, fl_add_rowsf, fl_similarities,
                                               fl_similaritiesf, fl_turn, fl_turnf, panel_size)
 
@@ -242,6 +243,15 @@ cdef inline void append_entry(const TripletJob *job, Entries *entries, Py_ssize_
     entries.count += 1
 
 
+cdef Twice exact_triplet_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j,
+                                real tag) noexcept nogil:
+    """Return the square of the distance of a pair in twice the precision.
+
+    Not inline: it is long and seldom needed.
+    """
+    return exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+
+
 cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept nogil:
     """Turn the products of one anchor with all rows into squares of distances."""
     cdef Py_ssize_t j, k, width = job.width
@@ -249,14 +259,19 @@ cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept
     cdef const real *others = <const real *>job.b.base
     cdef real base = (<const real *>job.a.base)[i]
     cdef real two = 2
+    cdef double square
     cdef int any_near = 0
     for j in range(job.b.n):
         v[j] = (base + others[j]) - two * v[j]
         any_near |= v[j] < closeness * (base + others[j])
     for j in range(job.b.n if any_near else 0):
         if v[j] < closeness * (base + others[j]):
-            v[j] = 0 if job.symmetric and i == j else near_square[real](
-                &job.a, i, &job.b, j, job.dim, width, job.cosine, 0)
+            square = 0
+            if not (job.symmetric and i == j):
+                square = difference_square[real](&job.a, i, &job.b, j, job.dim, width, 0)
+            if may_be_one_direction[real](&job.a, square, 0):
+                square = exact_triplet_square[real](job, i, j, 0).high
+            v[j] = <real>square
 
 
 # ---- what roundings would decide -----------------------------------------------------------
@@ -267,11 +282,11 @@ cdef struct Fine:
     char *known
 
 
-cdef Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j, const Fine *fine,
-                       real tag) noexcept nogil:
+cdef inline Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j, const Fine *fine,
+                              real tag) noexcept nogil:
     """Return the square of a distance in twice the precision; compute it at the first call."""
     if not fine.known[j]:
-        fine.square[j] = exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+        fine.square[j] = exact_triplet_square[real](job, i, j, 0)
         fine.known[j] = True
     return fine.square[j]
 

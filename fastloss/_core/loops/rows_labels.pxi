@@ -16,11 +16,10 @@ cdef enum:
 
 
 cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                       Survey *survey) noexcept nogil:
-    cdef double label_block[SURVEYED_ROWS]
+                       const double *labels, Survey *survey) noexcept nogil:
+    """Add n rows to a survey; `labels` is NULL where targets are soft."""
     cdef real weight_block[SURVEYED_ROWS]
     cdef double share[SURVEYED_ROWS]
-    cdef const double *labels = label_block
     cdef const real *w = NULL
     cdef Py_ssize_t i
     cdef Py_ssize_t wrong = 0
@@ -31,7 +30,6 @@ cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real t
     if job.vectors.w.data != NULL:
         w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
     if not job.soft:
-        labels = fetch[double](&job.vectors, &job.vectors.y, start, n, label_block)
         for i in range(n):
             v = labels[i]
             # adding and taking off 2^52 rounds to a whole number
@@ -60,14 +58,20 @@ cdef void survey_task(const RowJob *job, Py_ssize_t task, Py_ssize_t length,
                       Survey *survey) noexcept nogil:
     cdef Py_ssize_t at = task * length
     cdef Py_ssize_t stop = min(job.vectors.size, at + length)
+    cdef Py_ssize_t n
+    cdef double label_block[SURVEYED_ROWS]
+    cdef const double *labels = NULL
     cdef Mode before = enter_default_mode()
     memset(survey, 0, sizeof(Survey))
     survey.bad = -1
     while at < stop and survey.bad < 0:
+        n = min(stop - at, <Py_ssize_t>SURVEYED_ROWS)
+        if not job.soft:
+            labels = fetch[double](&job.vectors, &job.vectors.y, at, n, label_block)
         if job.vectors.single:
-            survey_block[float](job, at, min(stop - at, <Py_ssize_t>SURVEYED_ROWS), 0, survey)
+            survey_block[float](job, at, n, 0, labels, survey)
         else:
-            survey_block[double](job, at, min(stop - at, <Py_ssize_t>SURVEYED_ROWS), 0, survey)
+            survey_block[double](job, at, n, 0, labels, survey)
         at += SURVEYED_ROWS
     leave_default_mode(before)
 

@@ -3,7 +3,7 @@
 
 A. One shape of loop. All arithmetic on scores runs over n groups of LANES numbers. Up to
    MAX_TURNED_CLASSES classes a group is one class of LANES rows, which were turned on the way in
-   (`_tiles`); beyond, it is LANES classes of one row, and sums over the lanes follow. The
+   (`row_tiles.pxd`); beyond, it is LANES classes of one row, and sums over the lanes follow. The
    number of classes alone decides, so a result does not depend on the layout.
 B. Nearly perfect predictions. With m the largest score of a row and e_j = exp(z_j - m), the
    class that has it is left out of the sum: rest = sum of the other e_j. Then
