@@ -4,6 +4,7 @@ check: lint vectorised levels test
 
 lint:
 	ruff check .
+	cython-lint fastloss
 	mypy
 
 vectorised:

@@ -37,8 +37,8 @@ X86_LEVELS = {"_kernels_avx2": AVX2, "_kernels_avx512": AVX512,
               "_core.bounds_avx2": AVX2, "_core.bounds_avx512": AVX512}
 HAS_LEVELS = platform.machine().lower() in ("x86_64", "amd64") and os.name != "nt"
 MODULES = ["_kernels", "_core.threads", "_core.simd_level", "_core.arrays", "_core.elements",
-           "_core.rows", "_core.paired", "_core.batch", "_core.bounds", "_core.boosting",
-           "_core.limits", "api"]
+           "_core.rows", "_core.paired", "_core.batch_rows", "_core.batch", "_core.bounds",
+           "_core.boosting", "_core.limits", "api"]
 MODULES += X86_LEVELS if HAS_LEVELS else []
 
 

@@ -21,8 +21,8 @@ import numpy
 from vectorised import ROOT, SOURCES, functions, lines, marked, not_vectorised
 
 TARGETS = {"aarch64": "aarch64-linux-musl", "x86_64": "x86_64-linux-musl"}
-CORE = ("arrays", "batch", "boosting", "bounds", "elements", "limits", "paired", "rows",
-        "simd_level", "threads")
+CORE = ("arrays", "batch", "batch_rows", "boosting", "bounds", "elements", "limits", "paired",
+        "rows", "simd_level", "threads")
 MODULES = [*(f"_core/{name}" for name in CORE), "api", "_kernels"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter",
             # a float function on a double, in a branch that is never taken

@@ -20,7 +20,7 @@ from pathlib import Path
 PROOFS = {"_kernels_avx2": "%ymm", "_kernels_avx512": "%zmm",
           "bounds_avx2": "%ymm", "bounds_avx512": "%zmm"}
 BASELINE = {"elements", "_kernels", "simd_level", "threads"}
-ENTER_DEFAULT_MODE = {"batch", "elements", "_kernels", "_kernels_avx2", "_kernels_avx512"}
+ENTER_DEFAULT_MODE = {"batch_rows", "elements", "_kernels", "_kernels_avx2", "_kernels_avx512"}
 
 LINE = re.compile(r" *[0-9a-f]+:\t((?:[0-9a-f]{2} )+)[ \t]*(\S.*)")
 PREFIXES = {"26", "2e", "36", "3e", "64", "65", "66", "67", "f0", "f2", "f3"}

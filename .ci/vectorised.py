@@ -20,10 +20,10 @@ WIDTHS = {"_kernels": 16, "_kernels_avx2": 32, "_kernels_avx512": 64}
 HELPERS = ("accumulate", "sum_logs", "multiply", "convert_number", "convert_half")
 # Loops over groups of rows or classes; a few are inlined where they are used.
 ROWS = ("largest_panel", "exponentials", "add_rest_panel", "curves", "dense_slopes", "slopes",
-        "log_slopes", "shuffle", "unshuffle", "add_squares_panel", "add_turns_panel", "pull",
-        "pull_three")
+        "log_slopes", "shuffle", "unshuffle", "add_squares_panel", "add_unit_squares_panel",
+        "write_distance_gradient", "write_distance_triplet_gradient")
 # The same of loops in float or double over numbers of either type.
-MIXED = ("add_products_panel", "swing", "swing_three")
+MIXED = ("add_products_panel", "write_cosine_gradient", "write_cosine_triplet_gradient")
 # Passes over panels of pairs, by the list of losses that they are made for.
 PASSES = {"find_largest": "Exponent", "add_exponentials": "Exponent",
           "weigh_exponentials": "Exponent", "add_costs": "Direct"}
@@ -34,12 +34,11 @@ MAKES_DOUBLES = (
     "add_rest", "add_distances_panel", "add_distances", "add_logs", "settle", "settle_label",
     "label_slopes", "open_group", "make_targets", "sum_row", "sum_tile", "sum_groups",
     "run_rows_together", "survey_block", "close_group", "make_factors", *PASSES,
-    "add_all", "find_extremes", "fold_columns", "give_others", "keep_larger", "lift",
-    "make_tile", "mine", "mine_block", "semi_hard", "sum_weights",
-    "among_ties", "gate_of", "lift_of", "near_square", "slack_at", "square_by", "twice_of",
-    "add_lifted_products",
-    "square_distance", "careful_distance", "careful_inverse", "add_products", "add_turns_panel",
-    "square_turn", "measure_angle", "measure",
+    "add_all", "find_extremes", "fold_columns", "add_other_side_gradient", "keep_larger",
+    "add_lifted_costs", "make_tile", "mine_anchor", "mine_block", "semi_hard", "sum_weights",
+    "among_ties", "gate_of", "lift_of", "difference_square", "slack_at", "square_by", "twice_of",
+    "add_lifted_products", "square_distance", "careful_distance", "add_products",
+    "add_unit_squares_panel", "unit_distance_square", "measure_angle", "measure",
 )
 
 
@@ -124,7 +123,7 @@ def not_vectorised(path: Path, vectorised: set[str], passes: set[str]) -> list[s
             if not any(re.fullmatch(name, function) for function in vectorised):
                 failures.append(f"{module}: {loop} {j} {k} is not vectorised")
     for j, real in enumerate(["float", "double"]):
-        for loop, kinds in (("lift", rf"\d_{j}_\d_0"), ("find_extremes", rf"{j}_\d")):
+        for loop, kinds in (("add_lifted_costs", rf"\d_{j}_\d_0"), ("find_extremes", rf"{j}_\d")):
             name = rf"__pyx_fuse_{kinds}__pyx_f_\w+_{loop}"
             found = sum(1 for function in passes if re.fullmatch(name, function))
             # SSE2 has no choice of two numbers, and AVX2 none that mixes doubles with short labels:

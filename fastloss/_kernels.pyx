@@ -5,9 +5,9 @@ A. One loop. `map_block` turns a block of (y, p) into any of element loss, gradi
    curvature. The compiler makes one copy per loss, float type and set of outputs, each a
    straight loop over contiguous arrays, which vectorises.
 B. Blocks. What does not lie contiguous in the computation's type is staged through
-   blocks that stay in the L1 cache (`_staging`), so layouts, byte orders, label types and
+   blocks that stay in the L1 cache (`layout.pxd`), so layouts, byte orders, label types and
    weights multiply no loops.
-C. Same sums for every thread count. A chunk of CHUNK elements, by index, is summed in
+C. Same sums for every thread count. A chunk of CHUNK_ELEMENTS elements, by index, is summed in
    panels of LANES * DEPTH, element i in lane i % LANES; panels are added up in a chunk,
    chunks in tasks whose number depends on the size alone, tasks in order. Threads only
    decide who computes a task. From the panels on every addition keeps its rounding error,
@@ -20,7 +20,6 @@ E. gcc vectorises sums only when told to reassociate. Explicit lanes need no suc
    permission and give the same bits at every vector width.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from cpython.pyport cimport PY_SSIZE_T_MAX
 from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport INFINITY, fabs
@@ -28,21 +27,19 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastloss._core.fpmode cimport (Mode, WideMode, enter_default_mode, enter_wide_mode,
-                               is_default_mode, leave_default_mode, leave_wide_mode)
-from fastloss._core.jobs cimport (Bound, Job, Map32, Map64, Operand, Sample32, Sample64, Sum, Sum32,
-                            Sum64, Sums, BLOCK, CHUNK, DEPTH, FACTORS, LANES, LINE, MAX_TASKS, NEAR,
-                            GRAD, GRAD_HESS, N_OUTPUTS, VALUE, VALUE_GRAD)
-from fastloss._core.jobs cimport (BatchJob, BatchLoss, Near, Place, Step32, Step64, DEEP, EXTREMES,
-                            LARGEST, LIFT, MOST, SIDE, SUM, TILED, WEIGH)
+from fastloss._core.formulas.math cimport (any_special, fl_special, fl_specialf, is_finite, log_,
+                                           magnitude, real)
 from fastloss._core.formulas.pointwise cimport Loss, Overflowing, mend_values, sample
-from fastloss._core.formulas.math cimport (any_special, exp_negative, fl_special, fl_specialf, is_finite,
-                             log1p_unit, log_, magnitude, real, sqrt_)
-from fastloss._core.formulas.batch cimport (Contrastive, Direct, Exponent, Lifted, lift_of, pair_cost,
-                              pair_exponent, squares_fit)
-from fastloss._core.formulas.probability cimport (FocalLoss, Log, LossOfFactor, has_factor, log_factor,
-                                    log_sign)
-from fastloss._core.loops.layout cimport fetch, flush
+from fastloss._core.formulas.probability cimport (FocalLoss, Log, LossOfFactor, has_factor,
+                                                  log_factor, log_sign)
+from fastloss._core.fpmode cimport (Mode, WideMode, enter_default_mode, enter_wide_mode,
+                                    is_default_mode, leave_default_mode, leave_wide_mode)
+from fastloss._core.jobs cimport (BLOCK_ELEMENTS, CACHE_LINE_BYTES, CHUNK_ELEMENTS, DEPTH, FACTORS,
+                                  GRAD, GRAD_HESS, LANES, MAX_STACK_BYTES, MAX_TASKS, N_OUTPUTS,
+                                  VALUE, VALUE_GRAD, Bound, Job, Map32, Map64, Sample32,
+                                  Sample64, Sum, Sum32, Sum64, Sums)
+from fastloss._core.loops.layout cimport fetch, flush, target, whole_lines
+from fastloss._core.loops.sums cimport accumulate, add, add_sums, fold, multiply, round_sums
 
 # Types that stand for the sets of outputs, so that each gets a loop of its own.
 cdef enum ValueTag:
@@ -164,16 +161,6 @@ cdef void sample_wider(const Loss *c, real y, real p, real *f, real *g, real *h)
     map_wider[Loss, real](c, 1, 1, &y, &p, f, g, h, 0)
 
 
-cdef inline double fold(double *lanes) noexcept nogil:
-    """Sum of LANES numbers by halving; they are overwritten."""
-    cdef Py_ssize_t k
-    for k in range(LANES // 2):
-        lanes[k] += lanes[k + LANES // 2]
-    for k in range(LANES // 4):
-        lanes[k] += lanes[k + LANES // 4]
-    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
-
-
 cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, const real *p,
                    double *total) noexcept nogil:
     """Sum of a block's losses, each a linear part and the log of a factor, by products.
@@ -216,51 +203,6 @@ cdef bint sum_logs(const LossOfFactor *parameters, Py_ssize_t n, const real *y, 
         least_product = least_product if least[k] >= least_product else least[k]
     total[0] = fold(result)
     return least_product > 1e-290 and total[0] > least_mean * n
-
-
-cdef inline void multiply(Py_ssize_t n, const real *w, double scale, real *a) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        a[i] *= <real>(scale * w[i])
-
-
-cdef inline void add(Sum *total, double high, double low) noexcept nogil:
-    """Add a number, and to `low` the exact error of the addition (Knuth's TwoSum)."""
-    cdef double t = total.high + high
-    cdef double back = t - total.high
-    total.low += ((total.high - (t - back)) + (high - back)) + low
-    total.high = t
-
-
-cdef inline void round_once(Sum *total) noexcept nogil:
-    """Round the sum once, and leave in `low` what that lost. An infinite sum's error is NaN."""
-    cdef double low = total.low if total.low == total.low else 0
-    total.low = 0
-    add(total, low, 0)
-    if total.low != total.low:
-        total.low = 0
-
-
-cdef inline void accumulate(Py_ssize_t n, const real *a, Sum *total) noexcept nogil:
-    cdef Py_ssize_t i, j, k, at
-    cdef Py_ssize_t panels = n // (LANES * DEPTH)
-    cdef double lanes[LANES]
-    cdef double s, t
-    for i in range(panels):
-        for k in range(LANES):          # vectorised: a lane stays in a register
-            s = 0
-            for j in range(0, DEPTH, 4):          # pairs of pairs: fewer roundings in a row
-                at = (i * DEPTH + j) * LANES + k
-                t = (<double>a[at] + a[at + LANES]) + (<double>a[at + 2 * LANES]
-                                                       + a[at + 3 * LANES])
-                s += t
-            lanes[k] = s
-        add(total, fold(lanes), 0)
-    if n % (LANES * DEPTH):
-        memset(lanes, 0, sizeof(lanes))
-        for i in range(panels * DEPTH * LANES, n):
-            lanes[i % LANES] += a[i]
-        add(total, fold(lanes), 0)
 
 
 cdef bint lost_digits(Py_ssize_t n, double own, double weight, const float *y,
@@ -314,14 +256,9 @@ cdef void sum_again(const Bound *loss, Py_ssize_t n, const float *y, const float
 # ---- blocks --------------------------------------------------------------------------------
 
 
-cdef inline char *whole_lines(char *room) noexcept nogil:
-    """The first whole cache line of a room."""
-    return room + (LINE - <size_t>room % LINE) % LINE
-
-
 cdef inline Py_ssize_t block_length(const Job *job) noexcept nogil:
     """Elements of a block: no more than there are, in whole cache lines."""
-    return (min(job.size, <Py_ssize_t>BLOCK) + LANES - 1) // LANES * LANES
+    return (min(job.size, <Py_ssize_t>BLOCK_ELEMENTS) + LANES - 1) // LANES * LANES
 
 
 cdef inline bint has_value(const Job *job) noexcept nogil:
@@ -366,11 +303,6 @@ cdef inline Py_ssize_t place_blocks(const Job *job, char *room, Blocks *blocks) 
     return at - room
 
 
-cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
-    """Where a block of results is computed."""
-    return <real *>(a.data + start * a.itemsize) if a.direct else block
-
-
 # ---- chunks, tasks, threads ----------------------------------------------------------------
 
 
@@ -396,9 +328,9 @@ cdef void run_chunk(const Job *job, Py_ssize_t start, Py_ssize_t stop, const Blo
     cdef double block_sum
     cdef Sum weight, own
     cdef int outputs
-    for block in range((stop - start + BLOCK - 1) // BLOCK):
-        at = start + block * BLOCK
-        n = min(stop - at, <Py_ssize_t>BLOCK)
+    for block in range((stop - start + BLOCK_ELEMENTS - 1) // BLOCK_ELEMENTS):
+        at = start + block * BLOCK_ELEMENTS
+        n = min(stop - at, <Py_ssize_t>BLOCK_ELEMENTS)
         weight.high, weight.low = n, 0
         if weighted:
             w = fetch[real](job, &job.w, at, n, <real *>blocks.w)
@@ -467,12 +399,12 @@ cdef void run_task(const Job *job, Py_ssize_t task, Py_ssize_t length, const Blo
     cdef Py_ssize_t stop = min(job.size, start + length)
     cdef Py_ssize_t chunk, at
     memset(sums, 0, sizeof(Sums))
-    for chunk in range((stop - start + CHUNK - 1) // CHUNK):
-        at = start + chunk * CHUNK
+    for chunk in range((stop - start + CHUNK_ELEMENTS - 1) // CHUNK_ELEMENTS):
+        at = start + chunk * CHUNK_ELEMENTS
         if job.single:
-            run_chunk[float](job, at, min(stop, at + CHUNK), blocks, 0, sums)
+            run_chunk[float](job, at, min(stop, at + CHUNK_ELEMENTS), blocks, 0, sums)
         else:
-            run_chunk[double](job, at, min(stop, at + CHUNK), blocks, 0, sums)
+            run_chunk[double](job, at, min(stop, at + CHUNK_ELEMENTS), blocks, 0, sums)
 
 
 cdef void run_task_of_team(const Job *job, Py_ssize_t task, Py_ssize_t length, char *room,
@@ -484,26 +416,16 @@ cdef void run_task_of_team(const Job *job, Py_ssize_t task, Py_ssize_t length, c
     leave_default_mode(before)
 
 
-cdef inline void add_sums(Sums *total, const Sums *sums) noexcept nogil:
-    add(&total.loss, sums.loss.high, sums.loss.low)
-    add(&total.weight, sums.weight.high, sums.weight.low)
-
-
-cdef inline void round_sums(Sums *total) noexcept nogil:
-    round_once(&total.loss)
-    round_once(&total.weight)
-
-
 cdef int run_alone(const Job *job, Py_ssize_t tasks, Py_ssize_t length,
                    Sums *total) noexcept nogil:
-    cdef char near[NEAR + LINE]
+    cdef char near[MAX_STACK_BYTES + CACHE_LINE_BYTES]
     cdef char *far = NULL
     cdef Blocks blocks
     cdef Sums sums
     cdef Py_ssize_t task
     cdef Py_ssize_t size = place_blocks(job, whole_lines(near), &blocks)
-    if size > NEAR:
-        far = <char *>malloc(size + LINE)
+    if size > MAX_STACK_BYTES:
+        far = <char *>malloc(size + CACHE_LINE_BYTES)
         if far == NULL:
             return -1
         place_blocks(job, whole_lines(far), &blocks)
@@ -521,7 +443,7 @@ cdef int run_team(const Job *job, Py_ssize_t tasks, Py_ssize_t length, int n_thr
     cdef Py_ssize_t size = place_blocks(job, NULL, &blocks)
     # neighbouring tasks to one thread, as the hardware's prefetching likes it
     cdef Py_ssize_t grain = max(<Py_ssize_t>1, min(<Py_ssize_t>8, tasks // (4 * n_threads)))
-    cdef Sums *sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * size + LINE)
+    cdef Sums *sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * size + CACHE_LINE_BYTES)
     cdef char *room
     if sums == NULL:
         return -1
@@ -535,8 +457,8 @@ cdef int run_team(const Job *job, Py_ssize_t tasks, Py_ssize_t length, int n_thr
 
 
 cdef int run(const Job *job, Sums *total) noexcept nogil:
-    cdef Py_ssize_t chunks = (job.size + CHUNK - 1) // CHUNK
-    cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK
+    cdef Py_ssize_t chunks = (job.size + CHUNK_ELEMENTS - 1) // CHUNK_ELEMENTS
+    cdef Py_ssize_t length = (chunks + MAX_TASKS - 1) // MAX_TASKS * CHUNK_ELEMENTS
     cdef Py_ssize_t tasks
     cdef int n_threads, failed
     cdef Mode before
@@ -599,13 +521,9 @@ def bind(Loss parameters):
 
 RUN = PyCapsule_New(<void *>run, "fastloss.run", NULL)
 
-include "_core/loops/rows_passes.pxi"
-include "_core/loops/rows_groups.pxi"
 include "_core/loops/rows_tasks.pxi"
 include "_core/loops/rows_labels.pxi"
-include "_core/loops/batch_exact.pxi"
 include "_core/loops/batch_steps.pxi"
 include "_core/loops/batch_triplets.pxi"
-include "_core/loops/paired_distances.pxi"
 include "_core/loops/paired.pxi"
 include "_core/loops/elementary.pxi"

@@ -5,8 +5,8 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 from fastloss._core.elements cimport Kernel
-from fastloss._core.jobs cimport (BLOCK, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
-                            Job, Operand, Runner, Sums)
+from fastloss._core.jobs cimport (BLOCK_ELEMENTS, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE,
+                                  VALUE_GRAD, Bound, Job, Operand, Runner, Sums)
 from fastloss._core.formulas.pointwise cimport mend_values
 
 from fastloss._core.simd_level import kernels
@@ -56,14 +56,14 @@ cdef inline void sample(const ElementLoss *loss, floating y, floating p, floatin
 cdef void elements(const ElementLoss *loss, Py_ssize_t n, const floating *y, const floating *p,
                    floating *value, floating *grad, floating *hess) noexcept nogil:
     cdef const Bound *bound = <const Bound *>loss
-    cdef floating f_block[BLOCK]
-    cdef floating g_block[BLOCK]
-    cdef floating h_block[BLOCK]
+    cdef floating f_block[BLOCK_ELEMENTS]
+    cdef floating g_block[BLOCK_ELEMENTS]
+    cdef floating h_block[BLOCK_ELEMENTS]
     cdef Py_ssize_t block, at, count
     # by way of blocks: a loop may read its inputs again, which a result may replace
-    for block in range((n + BLOCK - 1) // BLOCK):
-        at = block * BLOCK
-        count = min(n - at, <Py_ssize_t>BLOCK)
+    for block in range((n + BLOCK_ELEMENTS - 1) // BLOCK_ELEMENTS):
+        at = block * BLOCK_ELEMENTS
+        count = min(n - at, <Py_ssize_t>BLOCK_ELEMENTS)
         # no loop makes all three
         if hess != NULL:
             run_map[floating](bound, GRAD_HESS, count, y + at, p + at, NULL, g_block, h_block)

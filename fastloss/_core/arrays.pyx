@@ -5,15 +5,16 @@ import numpy as np
 cimport numpy as cnp
 from cpython.ref cimport PyObject
 
-from fastloss._core.jobs cimport (BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, MAX_DIMS,
-                            UINT8, UINT16, UINT32, UINT64, UNSUPPORTED, ElementType, Operand)
+from fastloss._core.jobs cimport (BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64,
+                                  MAX_DIMS, UINT8, UINT16, UINT32, UINT64, UNSUPPORTED, ElementType,
+                                  Operand)
 
 from fastloss._values import array_of, is_masked
 
 cnp.import_array()
 
 cdef enum:
-    MOST_WORK = 1_000_000      # to find out whether memory is shared; if it is not enough, it is
+    MOST_WORK = 1_000_000  # to find out whether memory is shared; if it is not enough, it is
 
 cdef object shares_memory = np.shares_memory
 cdef object TooHardError = np.exceptions.TooHardError

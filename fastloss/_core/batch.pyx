@@ -9,18 +9,17 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, frexp, ldexp, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastloss._core.arrays cimport read
-from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
-from fastloss._core.jobs cimport (ALL, EXTREMES, HARDEST, LARGEST, LIFT, MOST, SEMI_HARD, SIDE, SUM,
-                            TILED, WEIGH, BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
-                            TripletJob, TripletRunner)
+from fastloss._core.batch_rows cimport Rows, blocks_of, doubles, numbers, padded, total_of
 from fastloss._core.formulas.math cimport real
-from fastloss._core.formulas.batch cimport lift_of, squares_fit
+from fastloss._core.jobs cimport (ALL, BLOCK_ROWS, CACHE_LINE_BYTES, EXTREMES, HARDEST, LARGEST,
+                                  LIFT, MAX_PANEL_ROWS, SEMI_HARD, SUM, TILED_ANCHORS, WEIGH,
+                                  BatchJob, BatchLoss, BatchRunner, BatchSide, Entries, Entry, Near,
+                                  TripletJob, TripletRunner)
 from fastloss._core.threads cimport team_size, wanted_threads
 
 from fastloss._core.simd_level import kernels
@@ -36,22 +35,9 @@ cdef TripletRunner run_triplets = <TripletRunner>PyCapsule_GetPointer(kernels.RU
 EXTREMES_LOSS = kernels.bind_extremes()
 
 cdef enum:
-    LISTED = 1 << 20   # bytes of lists of pairs kept at a time, about
-    KEPT = 1 << 22     # bytes of rows of weights
-    ALIGNED = 64       # bytes: whole cache lines, and the widest vector
-    COLUMNS = 6        # numbers per row that a pass is given: weight, two shifts, three factors
-    CANDIDATES = 8     # rows of a side whose components may be the center's
-
-
-cdef double total_of(const double *x, Py_ssize_t n) noexcept:
-    """The sum, with what its roundings lost."""
-    cdef double total = 0, lost = 0, t
-    cdef Py_ssize_t i
-    for i in range(n):
-        t = total + x[i]
-        lost += (total - t) + x[i] if abs(total) >= abs(x[i]) else (x[i] - t) + total
-        total = t
-    return total + lost if lost == lost else total       # what an infinite sum lost is NaN
+    PAIR_LIST_BYTES = 1 << 20    # bytes of lists of pairs kept at a time, about
+    KEPT_WEIGHT_BYTES = 1 << 22  # bytes of rows of weights
+    NUMBERS_PER_ROW = 6          # weight, two shifts and three factors that a pass reads
 
 
 cdef bint any_nan(cnp.ndarray a) noexcept:
@@ -61,9 +47,6 @@ cdef bint any_nan(cnp.ndarray a) noexcept:
     for i in range(cnp.PyArray_SIZE(a)):
         found |= numbers(a)[i] != numbers(a)[i]
     return found
-
-
-include "batch_rows.pxi"
 
 
 def read_numbers(object x, str name):
@@ -82,7 +65,8 @@ def small_labels(tuple sides):
     cdef Py_ssize_t i, count = 0
     cdef list found = []
     for side in sides:
-        a = np.array(side, np.int64, order="C")   # large uint64 become negative; what is checked is ours
+        # a copy, so that what is checked stays; large uint64 become negative
+        a = np.array(side, np.int64, order="C")
         x = <const cnp.int64_t *>cnp.PyArray_DATA(a)
         count += cnp.PyArray_DIM(a, 0)
         for i in range(cnp.PyArray_DIM(a, 0)):
@@ -121,7 +105,7 @@ def class_sizes(cnp.ndarray codes, cnp.ndarray others, Py_ssize_t n_codes, bint 
 
 cdef Py_ssize_t column_size(Rows rows) noexcept:
     """Bytes of a number per row, padded; the widest vector may be read from the last one on."""
-    return (padded(rows.n) + MOST) * (4 if rows.single else 8)
+    return (padded(rows.n) + MAX_PANEL_ROWS) * (4 if rows.single else 8)
 
 
 cdef char *fill(Rows rows, char *column, value) except NULL:
@@ -184,7 +168,7 @@ cdef class Pairs:
         self.n_threads = team_size(
             wanted, self.a.n * self.b.n * max(self.dim, <Py_ssize_t>1) // 16)
         # no more than there may be work for at a time
-        count = padded(max(self.a.n, self.b.n, <Py_ssize_t>1)) // MOST
+        count = padded(max(self.a.n, self.b.n, <Py_ssize_t>1)) // MAX_PANEL_ROWS
         self.n_threads = <int>min(<Py_ssize_t>self.n_threads, count)
         count = 0
         sums = doubles((blocks_of(self.a.n) + blocks_of(self.b.n)) * self.dim)
@@ -265,7 +249,7 @@ cdef class Pairs:
             side.source = cnp.PyArray_DATA(rows.source)
         side.norm = numbers(rows.norm) if rows.normalize else NULL
         side.lift = numbers(rows.lift)
-        return columns + COLUMNS * stride
+        return columns + NUMBERS_PER_ROW * stride
 
     def run(self, bytes loss, str step, *, bint gradient=False, bint others=True,
             bint columns=True, tuple shift=((0.0, 0.0), (0.0, 0.0)),
@@ -301,7 +285,7 @@ cdef class Pairs:
         cdef BatchJob job
         cdef Py_ssize_t size = 4 if self.single else 8
         cdef Py_ssize_t blocks = blocks_of(self.a.n)
-        cdef Py_ssize_t columns_size = COLUMNS * (column_size(self.a) + column_size(self.b))
+        cdef Py_ssize_t columns_size = NUMBERS_PER_ROW * (column_size(self.a) + column_size(self.b))
         cdef char *block
         cdef char *end
         cdef cnp.ndarray costs = doubles(2 * blocks)
@@ -333,14 +317,15 @@ cdef class Pairs:
         job.cost = numbers(costs)
         job.counted = job.cost + blocks
         job.loss = <const BatchLoss *><const char *>loss
-        job.scratch_size = (size * (MOST * self.dim + 3 * SIDE * MOST + TILED * SIDE)
-                            + MOST * SIDE * sizeof(Near))
-        job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
-        block = <char *>malloc(job.scratch_size * job.n_threads + columns_size + ALIGNED)
+        job.scratch_size = (size * (MAX_PANEL_ROWS * (self.dim + 3 * BLOCK_ROWS)
+                                    + TILED_ANCHORS * BLOCK_ROWS)
+                            + MAX_PANEL_ROWS * BLOCK_ROWS * sizeof(Near))
+        job.scratch_size += CACHE_LINE_BYTES - job.scratch_size % CACHE_LINE_BYTES
+        block = <char *>malloc(job.scratch_size * job.n_threads + columns_size + CACHE_LINE_BYTES)
         if block == NULL:
             raise MemoryError
         try:
-            job.scratch = block + ALIGNED - <size_t>block % ALIGNED
+            job.scratch = block + CACHE_LINE_BYTES - <size_t>block % CACHE_LINE_BYTES
             end = job.scratch + job.scratch_size * job.n_threads
             end = self.describe(&job.a, self.a, end, shift[0], factor[0], weight[0])
             job.b = job.a
@@ -377,7 +362,7 @@ cdef class Pairs:
             self.run(EXTREMES_LOSS, "extremes", columns=False)
         for rows in self.sides():
             rows.start(gradient and (others or rows is self.a), False, False, mining == "hard")
-        columns = np.empty(COLUMNS * (column_size(self.a) + column_size(self.b)), np.uint8)
+        columns = np.empty(NUMBERS_PER_ROW * (column_size(self.a) + column_size(self.b)), np.uint8)
         none = (0.0, 0.0, 0.0)
         self.describe(&job.b, self.b,
                       self.describe(&job.a, self.a, cnp.PyArray_BYTES(columns), none, none, weight),
@@ -404,35 +389,35 @@ cdef class Pairs:
             self.b.rest.fill(np.nan)
             return np.nan, 1.0, 1.0
         if mining == "all":
-            most = KEPT // max(<Py_ssize_t>1, job.pitch * size)
+            most = KEPT_WEIGHT_BYTES // max(<Py_ssize_t>1, job.pitch * size)
         else:       # two pairs, or two of each positive
             most = max(<Py_ssize_t>1, largest) if mining == "semi-hard" else 1
-            most = LISTED // (2 * sizeof(Entry) * most)
+            most = PAIR_LIST_BYTES // (2 * sizeof(Entry) * most)
         job.together = padded(max(<Py_ssize_t>1, min(most, n)))
-        job.n_threads = <int>max(1, min(self.n_threads, job.together // MOST))
+        job.n_threads = <int>max(1, min(self.n_threads, job.together // MAX_PANEL_ROWS))
         job.members = <const Py_ssize_t *>cnp.PyArray_DATA(members)
         job.starts = <const Py_ssize_t *>cnp.PyArray_DATA(starts)
         job.cost = numbers(sums)
         job.terms = job.cost + n
         job.nonzero = job.terms + n
         weights = np.empty((job.together if mining == "all" else 1) * job.pitch, self.a.dtype)
-        lists = np.zeros(job.together // MOST * sizeof(Entries), np.uint8)
+        lists = np.zeros(job.together // MAX_PANEL_ROWS * sizeof(Entries), np.uint8)
         job.weights = cnp.PyArray_BYTES(<cnp.ndarray>weights)
         job.lists = <Entries *>cnp.PyArray_DATA(<cnp.ndarray>lists)
         job.failed = &failed
         # distances in twice the precision, and which of them are known
         job.scratch_size = job.pitch * (2 * sizeof(double) + 1) if self.tolerance > 0 else 0
-        job.scratch_size += size * MOST * self.dim
+        job.scratch_size += size * MAX_PANEL_ROWS * self.dim
         if mining == "all":
             job.scratch_size += size * 2 * job.pitch
         else:
-            job.scratch_size += size * (MOST + 1) * job.pitch
-        job.scratch_size += ALIGNED - job.scratch_size % ALIGNED
+            job.scratch_size += size * (MAX_PANEL_ROWS + 1) * job.pitch
+        job.scratch_size += CACHE_LINE_BYTES - job.scratch_size % CACHE_LINE_BYTES
         scratch = np.empty(job.scratch_size * job.n_threads, np.uint8)
         job.scratch = cnp.PyArray_BYTES(<cnp.ndarray>scratch)
         with nogil:
             run_triplets(&job)
-            for block in range(job.together // MOST):
+            for block in range(job.together // MAX_PANEL_ROWS):
                 free(job.lists[block].at)
         if failed:
             raise MemoryError

@@ -10,9 +10,9 @@ from libc.math cimport INFINITY, nextafter
 import numpy as np
 
 from fastloss._core.arrays cimport type_of
-from fastloss._core.bound_job cimport (GIVEN, HALF_JUMP, OVER_LOG, OVER_RESIDUAL, REACH, SHARE, Bounder,
-                               Numbers, Work)
-from fastloss._core.jobs cimport CHUNK, FLOAT32, FLOAT64
+from fastloss._core.bound_job cimport (GIVEN, HALF_JUMP, OVER_LOG, OVER_RESIDUAL, REACH, SHARE,
+                                       Bounder, Numbers, Work)
+from fastloss._core.jobs cimport CHUNK_ELEMENTS, FLOAT32, FLOAT64
 from fastloss._core.threads cimport team_size
 
 from fastloss._core.simd_level import bounds
@@ -163,21 +163,21 @@ cdef cnp.ndarray described(Numbers *numbers, object x, cnp.ndarray like):
 
 
 cdef int do(Work *job, cnp.ndarray out, object y, object p, object w, object g) except -1:
-    cdef cnp.ndarray held_y, held_p, held_w, held_g      # as long as the job goes on
+    cdef list held = []      # the arrays of the job, as long as it goes on
     cdef int n_threads, failed
     assert cnp.PyArray_NDIM(out) == 1 or cnp.PyArray_NDIM(out) == 2
     job.rows = cnp.PyArray_DIM(out, 0)
     job.columns = cnp.PyArray_DIM(out, 1) if cnp.PyArray_NDIM(out) == 2 else 1
-    job.chunks = (job.rows + CHUNK - 1) // CHUNK
+    job.chunks = (job.rows + CHUNK_ELEMENTS - 1) // CHUNK_ELEMENTS
     assert described(&job.out, out, out) is out
-    held_y = described(&job.y, y, out)
+    held.append(described(&job.y, y, out))
     if p is not None:
-        held_p = described(&job.p, p, out)
+        held.append(described(&job.p, p, out))
     job.w.data = NULL
     if w is not None:
-        held_w = described(&job.w, w, out)
+        held.append(described(&job.w, w, out))
     if g is not None:
-        held_g = described(&job.g, g, out)
+        held.append(described(&job.g, g, out))
     # a team wakes up twice, and for a million rows has no more than some ms of work
     n_threads = team_size(0, cnp.PyArray_SIZE(out) // 4)
     with nogil:

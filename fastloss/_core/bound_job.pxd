@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What `_booster` hands to the loops of `_bounds`: one job, described in plain C."""
+"""What `boosting.pyx` hands to the loops of `bounds.pyx`: one job, described in plain C."""
 
 # What a bound is; see `fastloss._curvature`.
 cdef enum Kind:

@@ -1,29 +1,30 @@
 # cython: language_level=3
-"""Bounds of second derivatives: the loops, for one SIMD level. `_booster` is the way to them."""
+"""Bounds of second derivatives: the loops, per SIMD level. `boosting.pyx` calls them."""
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdlib cimport free, malloc
 
 from fastloss._core.bound_job cimport GIVEN, HALF_JUMP, OVER_LOG, REACH, SHARE, Numbers, Work
-from fastloss._core.jobs cimport CHUNK, LANES
+from fastloss._core.jobs cimport CHUNK_ELEMENTS, LANES
 from fastloss._core.formulas.math cimport exp_, log_
 
 cdef enum:
-    PIECE = 256        # numbers that are worked on together; LANES divides it, and it divides CHUNK
+    PIECE_ELEMENTS = 256  # worked on together: a multiple of LANES that divides CHUNK_ELEMENTS
 
-cdef double NEAR = 0.1         # of a typical distance: what is nearer to a kink counts as this far
-cdef double MOST = 1e38        # finite in float32
+# Of a typical distance: what is nearer to a kink counts as this far.
+cdef double KINK_DISTANCE_SHARE = 0.1
+cdef double MAX_BOUND = 1e38        # finite in float32
 
-# PIECE numbers of each, some in the arrays themselves.
+# PIECE_ELEMENTS numbers of each, some in the arrays themselves.
 ctypedef struct Piece:
     const double *y
     const double *p
     const double *w
     const double *g
-    double far[PIECE]
-    double unit[PIECE]
-    double space[5][PIECE]
+    double far[PIECE_ELEMENTS]
+    double unit[PIECE_ELEMENTS]
+    double space[5][PIECE_ELEMENTS]
 
 
 cdef const double *load(const Numbers *a, Py_ssize_t column, Py_ssize_t first, Py_ssize_t n,
@@ -80,18 +81,19 @@ cdef void residuals(const Work *job, Piece *piece, Py_ssize_t n) noexcept nogil:
         piece.far[i] = fabs(p[i] - y[i]) / piece.unit[i]
 
 
-cdef void add_roots(const Work *job, Py_ssize_t task, double *roots, double *weights) noexcept nogil:
+cdef void add_roots(const Work *job, Py_ssize_t task, double *roots,
+                    double *weights) noexcept nogil:
     """Add up the eighth roots of a chunk's distances, and its weights."""
-    cdef Py_ssize_t column = task // job.chunks, first = task % job.chunks * CHUNK
-    cdef Py_ssize_t end = min(first + CHUNK, job.rows), at, n, k, i, j
+    cdef Py_ssize_t column = task // job.chunks, first = task % job.chunks * CHUNK_ELEMENTS
+    cdef Py_ssize_t end = min(first + CHUNK_ELEMENTS, job.rows), at, n, k, i, j
     cdef double root[LANES]
     cdef double weight[LANES]
     cdef Piece piece
     for j in range(LANES):
         root[j] = weight[j] = 0
-    for k in range((end - first + PIECE - 1) // PIECE):
-        at = first + k * PIECE
-        n = min(<Py_ssize_t>PIECE, end - at)
+    for k in range((end - first + PIECE_ELEMENTS - 1) // PIECE_ELEMENTS):
+        at = first + k * PIECE_ELEMENTS
+        n = min(<Py_ssize_t>PIECE_ELEMENTS, end - at)
         piece.y = load(&job.y, column, at, n, piece.space[0])
         piece.p = load(&job.p, column, at, n, piece.space[1])
         residuals(job, &piece, n)
@@ -102,14 +104,14 @@ cdef void add_roots(const Work *job, Py_ssize_t task, double *roots, double *wei
             for i in range(n):
                 piece.unit[i] = piece.w[i]
                 piece.far[i] = piece.far[i] * piece.w[i]
-            for i in range(n, PIECE):
+            for i in range(n, PIECE_ELEMENTS):
                 piece.unit[i] = 0
-            for i in range(PIECE // LANES):
+            for i in range(PIECE_ELEMENTS // LANES):
                 for j in range(LANES):
                     weight[j] += piece.unit[i * LANES + j]
-        for i in range(n, PIECE):
+        for i in range(n, PIECE_ELEMENTS):
             piece.far[i] = 0
-        for i in range(PIECE // LANES):
+        for i in range(PIECE_ELEMENTS // LANES):
             for j in range(LANES):
                 root[j] += piece.far[i * LANES + j]
     roots[0] = weights[0] = 0
@@ -129,7 +131,7 @@ cdef double nearest(const Work *job, Py_ssize_t column, const double *roots,
     mean = total / (job.rows if job.w.data == NULL else weight)
     mean = mean * mean
     mean = mean * mean
-    near = NEAR * (mean * mean)
+    near = KINK_DISTANCE_SHARE * (mean * mean)
     return near if near > job.least else job.least      # nan, of weights 0, is not
 
 
@@ -145,7 +147,7 @@ cdef void distances(const Work *job, Piece *piece, Py_ssize_t n, double near) no
     else:
         for i in range(n):
             x = near if piece.far[i] < near and piece.unit[i] != job.unit else piece.far[i]
-            piece.far[i] = x if x > 0 else (1 / MOST if piece.unit[i] == job.unit else 1)
+            piece.far[i] = x if x > 0 else (1 / MAX_BOUND if piece.unit[i] == job.unit else 1)
 
 
 cdef void find(const Work *job, Piece *piece, Py_ssize_t n, double near,
@@ -187,20 +189,20 @@ cdef void find(const Work *job, Piece *piece, Py_ssize_t n, double near,
             bound[i] = x if fabs(piece.far[i]) > least else 0
     if job.kind != REACH:
         for i in range(n):
-            bound[i] = MOST if bound[i] > MOST else bound[i]
+            bound[i] = MAX_BOUND if bound[i] > MAX_BOUND else bound[i]
 
 
 cdef void lift(const Work *job, Py_ssize_t task, double near) noexcept nogil:
     """Make the second derivatives of a chunk no less than their bounds, or write distances."""
-    cdef Py_ssize_t column = task // job.chunks, first = task % job.chunks * CHUNK
-    cdef Py_ssize_t end = min(first + CHUNK, job.rows), at, n, k, i
-    cdef double bound[PIECE]
+    cdef Py_ssize_t column = task // job.chunks, first = task % job.chunks * CHUNK_ELEMENTS
+    cdef Py_ssize_t end = min(first + CHUNK_ELEMENTS, job.rows), at, n, k, i
+    cdef double bound[PIECE_ELEMENTS]
     cdef const double *h
     cdef double most = INFINITY if job.straight else NAN
     cdef Piece piece
-    for k in range((end - first + PIECE - 1) // PIECE):
-        at = first + k * PIECE
-        n = min(<Py_ssize_t>PIECE, end - at)
+    for k in range((end - first + PIECE_ELEMENTS - 1) // PIECE_ELEMENTS):
+        at = first + k * PIECE_ELEMENTS
+        n = min(<Py_ssize_t>PIECE_ELEMENTS, end - at)
         piece.y = load(&job.y, column, at, n, piece.space[0])
         if job.kind != GIVEN:
             piece.p = load(&job.p, column, at, n, piece.space[1])

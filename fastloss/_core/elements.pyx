@@ -13,8 +13,8 @@ from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
 from fastloss._core.arrays cimport check_shape, describe, output, read, replaces, type_of
-from fastloss._core.jobs cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, VALUE, VALUE_GRAD, Bound,
-                            Job, Map32, Map64, N_OUTPUTS, Operand, Runner, Sums)
+from fastloss._core.jobs cimport (FLOAT16, FLOAT32, FLOAT64, GRAD, GRAD_HESS, N_OUTPUTS, VALUE,
+                                  VALUE_GRAD, Bound, Job, Map32, Map64, Operand, Runner, Sums)
 from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
 from fastloss._core.threads cimport team_size, wanted_threads
 
@@ -201,7 +201,8 @@ cdef class Kernel:
             sums.weight.low = 0
         if errors:
             return part_of(&sums, job.size), f, g, h
-        return reduced(self.reduction, sums.loss.high, sums.weight.high, job.size, other_mode), f, g, h
+        value = reduced(self.reduction, sums.loss.high, sums.weight.high, job.size, other_mode)
+        return value, f, g, h
 
 
 cdef tuple part_of(const Sums *sums, Py_ssize_t count):
@@ -243,31 +244,31 @@ def value(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     cdef bint per_element = kernel.reduction == NONE
     if out is not None and not per_element:
         raise ValueError("out is for reduction='none': any other value is a float")
-    result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, per_element,
-                      out, None, None, n_threads, SINGLE, None, False)
+    result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE, per_element, out, None, None,
+                             n_threads, SINGLE, None, False)
     return result[1] if per_element else result[0]
 
 
 def grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
-    return kernel.evaluate(y_true, y_pred, sample_weight, GRAD, False,
-                    None, out, None, n_threads, SINGLE, None, False)[2]
+    return kernel.evaluate(y_true, y_pred, sample_weight, GRAD, False, None, out, None, n_threads,
+                           SINGLE, None, False)[2]
 
 
 def value_and_grad(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     if kernel.reduction == NONE:
         out_f, out_g = pair(out, "(value, grad)")
-        result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, True,
-                          out_f, out_g, None, n_threads, VALUE_AND_GRAD, None, False)
+        result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, True, out_f, out_g,
+                                 None, n_threads, VALUE_AND_GRAD, None, False)
         return result[1], result[2]
-    result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False,
-                      None, out, None, n_threads, SINGLE, None, False)
+    result = kernel.evaluate(y_true, y_pred, sample_weight, VALUE_GRAD, False, None, out, None,
+                             n_threads, SINGLE, None, False)
     return result[0], result[2]
 
 
 def grad_and_hess(Kernel kernel, y_true, y_pred, sample_weight, out, n_threads):
     out_g, out_h = pair(out, "(grad, hess)")
-    result = kernel.evaluate(y_true, y_pred, sample_weight, GRAD_HESS, False,
-                      None, out_g, out_h, n_threads, GRAD_AND_HESS, None, False)
+    result = kernel.evaluate(y_true, y_pred, sample_weight, GRAD_HESS, False, None, out_g, out_h,
+                             n_threads, GRAD_AND_HESS, None, False)
     return result[2], result[3]
 
 

@@ -1,22 +1,22 @@
 # cython: language_level=3
-"""What `_call` and `_rows` hand to the kernels: one job, described in plain C."""
+"""What `elements.pyx` and `rows.pyx` hand to the kernels: one job, described in plain C."""
 from fastloss._core.formulas.probability cimport Log
 
 cdef enum:
-    BLOCK = 1024       # elements staged at a time: six blocks of doubles are 48 KiB
-    LINE = 64          # bytes of a cache line
-    NEAR = 16384       # bytes of blocks that are kept on the stack; more are allocated
-    CHUNK = 8192       # elements of one partial sum
-    LANES = 16         # accumulators of a partial sum
-    DEPTH = 8          # elements that an accumulator takes; LANES * DEPTH divides BLOCK
-    FACTORS = 32       # multiplied before the log is taken; LANES * FACTORS divides BLOCK
-    MAX_TASKS = 1024   # partial sums kept at a time, whatever the size
-    MAX_DIMS = 64      # NumPy's own limit
-    TURNED = 256       # classes up to which LANES rows are worked on side by side
-    TILES = 8          # tiles that are worked on together
-    TOGETHER = 8192    # scores that are worked on together, more for LANES rows of many classes
-    PART = 64          # classes of a tile of many that are turned at a time
-    PANEL = 64         # groups of LANES classes between two passes; a multiple of DEPTH
+    BLOCK_ELEMENTS = 1024     # elements staged at a time: six blocks of doubles are 48 KiB
+    CACHE_LINE_BYTES = 64
+    MAX_STACK_BYTES = 16384   # bytes of blocks that are kept on the stack; more are allocated
+    CHUNK_ELEMENTS = 8192     # elements of one partial sum
+    LANES = 16                # accumulators of a partial sum
+    DEPTH = 8                 # elements per accumulator; LANES * DEPTH divides BLOCK_ELEMENTS
+    FACTORS = 32              # factors of one log; LANES * FACTORS divides BLOCK_ELEMENTS
+    MAX_TASKS = 1024          # partial sums kept at a time, whatever the size
+    MAX_DIMS = 64             # NumPy's own limit
+    MAX_TURNED_CLASSES = 256  # classes up to which LANES rows are worked on side by side
+    MAX_TILES = 8             # tiles that are worked on together
+    SCORES_PER_GROUP = 8192   # scores worked on together; more for LANES rows of many classes
+    PART_CLASSES = 64         # classes of a tile of many that are turned at a time
+    PANEL_GROUPS = 64         # groups of LANES classes between two passes; a multiple of DEPTH
 
 # Element types, by what reading them takes.
 cdef enum ElementType:
@@ -52,8 +52,10 @@ ctypedef struct Bound:
     Sum64 sum64
     Sample32 sample32              # NULL: only blocks
     Sample64 sample64
-    Map32 mend32                   # of losses that may overflow on the way to a result, else NULL:
-    Map64 mend64                   # computes what is infinite or NaN again; the map of values does not
+    # Of losses that may overflow on the way to a result, else NULL. They compute infinite and NaN
+    # results again, which the map of values does not.
+    Map32 mend32
+    Map64 mend64
     double parameters[12]
 
 # An array of the user's. Strides are in bytes, in the job's order of dimensions.
@@ -123,10 +125,10 @@ ctypedef int (*Surveyor)(const RowJob *job, Survey *survey) noexcept nogil
 # ---- all pairs of rows -------------------------------------------------------------------
 
 cdef enum:
-    SIDE = 256         # rows of a block
-    TILED = 64         # anchors whose tiles lie side by side; a multiple of every panel's
-    MOST = 32          # at most so many rows are a panel, and numbers a vector's worth of columns
-    DEEP = 64          # numbers that a lane adds up before it is rounded to double
+    BLOCK_ROWS = 256         # rows of a block
+    TILED_ANCHORS = 64       # anchors whose tiles lie side by side; a multiple of every panel's
+    MAX_PANEL_ROWS = 32      # rows of a panel at most, and numbers of a vector of columns
+    TERMS_PER_LANE_SUM = 64  # numbers that a lane adds up before it is rounded to double
 
 # What a pass over all pairs does.
 cdef enum:
@@ -140,7 +142,8 @@ cdef enum:
 ctypedef struct BatchLoss
 
 # Rows on one side of all pairs, or what there is one of per row; numbers of the computation's type
-# unless said otherwise. Rows are padded to a multiple of MOST, x and g with columns of zeros too.
+# unless said otherwise. Rows are padded to a multiple of MAX_PANEL_ROWS, x and g with columns of
+# zeros too.
 ctypedef struct BatchSide:
     Py_ssize_t n
     const void *x            # centred
@@ -241,7 +244,7 @@ ctypedef struct TripletJob:
     Py_ssize_t dim
     Py_ssize_t width
     Py_ssize_t pitch               # of rows of numbers of each of b's rows
-    Py_ssize_t together            # anchors whose weights are kept; whole blocks of MOST
+    Py_ssize_t together            # anchors whose weights are kept; whole blocks of MAX_PANEL_ROWS
     bint cosine
     double tolerance               # as in BatchJob
     double largest

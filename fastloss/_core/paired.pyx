@@ -7,28 +7,23 @@ contiguous in the computation's type.
 """
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastloss._core.arrays cimport (check_overlap, describe, identical, overlaps_itself, read,
-                               same_shape, shape, type_of)
+                                    same_shape, shape, type_of)
 from fastloss._core.elements cimport quotient
-from fastloss._core.jobs cimport (FLOAT16, FLOAT32, FLOAT64, LANES, VALUE, VALUE_GRAD, Bound, Job,
-                            Operand, Runner, Sums)
-from fastloss._core.paired_job cimport (COSINE, EUCLIDEAN, SQEUCLIDEAN, TOGETHER_BYTES, TOGETHER_ROWS,
-                                PairJob, PairRunner)
+from fastloss._core.jobs cimport (CACHE_LINE_BYTES, FLOAT16, FLOAT32, FLOAT64, LANES, VALUE,
+                                  VALUE_GRAD, Bound, Operand, Runner, Sums)
+from fastloss._core.paired_job cimport (COSINE, EUCLIDEAN, MAX_BYTES_TOGETHER, MAX_ROWS_TOGETHER,
+                                        SQEUCLIDEAN, PairJob, PairRunner)
 from fastloss._core.threads cimport team_size, wanted_threads
 
 from fastloss._core.simd_level import kernels
 from fastloss._values import is_masked
 
-cdef extern from "Python.h":
-    Py_ssize_t PY_SSIZE_T_MAX
-
 cnp.import_array()
-
-cdef enum:
-    LINE = 64      # bytes of a cache line
 
 cdef Runner run = <Runner>PyCapsule_GetPointer(kernels.RUN, "fastloss.run")
 cdef PairRunner run_pairs = <PairRunner>PyCapsule_GetPointer(kernels.RUN_PAIRS,
@@ -140,7 +135,8 @@ cdef class PairKernel:
             return None, (None,) * count
         if self.each:
             if not isinstance(out, (tuple, list)) or len(out) != 2:
-                got = f"{len(out)} of them" if isinstance(out, (tuple, list)) else type(out).__name__
+                got = (f"{len(out)} of them" if isinstance(out, (tuple, list))
+                       else type(out).__name__)
                 raise TypeError(f"out must be a pair, (value, ({grads})), got {got}")
             value, out = out
             if out is None:
@@ -246,9 +242,9 @@ cdef class PairKernel:
         job.vectors.want_sum = not each
         job.distance = self.distance
         job.sign = self.sign
-        job.together = TOGETHER_BYTES // (4 if job.vectors.single else 8)
+        job.together = MAX_BYTES_TOGETHER // (4 if job.vectors.single else 8)
         job.together = job.together // max(job.dim, <Py_ssize_t>1) // LANES * LANES
-        job.together = max(<Py_ssize_t>LANES, min(job.together, <Py_ssize_t>TOGETHER_ROWS))
+        job.together = max(<Py_ssize_t>LANES, min(job.together, <Py_ssize_t>MAX_ROWS_TOGETHER))
         job.scratch = NULL
         job.scratch_size = 0
         if staged and job.vectors.size:
@@ -260,11 +256,11 @@ cdef class PairKernel:
                 raise MemoryError("rows are too long")
             # in whole cache lines
             job.scratch_size = 2 * count * job.together * job.dim * sizeof(double)
-            job.scratch_size += LINE - job.scratch_size % LINE
-            block = <char *>malloc(job.scratch_size * job.vectors.n_threads + LINE)
+            job.scratch_size += CACHE_LINE_BYTES - job.scratch_size % CACHE_LINE_BYTES
+            block = <char *>malloc(job.scratch_size * job.vectors.n_threads + CACHE_LINE_BYTES)
             if block == NULL:
                 raise MemoryError
-            job.scratch = block + LINE - <size_t>block % LINE
+            job.scratch = block + CACHE_LINE_BYTES - <size_t>block % CACHE_LINE_BYTES
         with nogil:
             failed = run_pairs(&job, &sums)
         free(block)
@@ -279,17 +275,17 @@ cdef class PairKernel:
                 sums.weight.low)
 
     def value(self, tuple rows, y, sample_weight, out, n_threads):
-        """The value, or that of each pair."""
+        """Return the value, or the value of each pair."""
         result = self.evaluate(rows, y, sample_weight, False, self.each, out, n_threads)
         return result[3] if self.each else self.reduced(result)
 
     def value_and_grad(self, tuple rows, y, sample_weight, out, n_threads):
-        """The same, and the gradients by all rows."""
+        """Return the value, or the value of each pair, and the gradients by all rows."""
         result = self.evaluate(rows, y, sample_weight, True, self.each, out, n_threads)
         return result[3] if self.each else self.reduced(result), result[4]
 
     def partial_sums(self, tuple rows, y, sample_weight, n_threads):
-        """Sum of the weighted losses, sum of the weights, number of pairs; roundings of the sums."""
+        """Return the sums of weighted losses and of weights, the number of pairs, and roundings."""
         result = self.evaluate(rows, y, sample_weight, False, False, None, n_threads)
         return result[:3] + result[5:]
 

@@ -1,12 +1,12 @@
 # cython: language_level=3
-"""What `_pairwise` hands to the kernels: rows of pairs or triplets, described in plain C."""
+"""What `paired.pyx` hands to the kernels: rows of pairs or triplets, described in plain C."""
 from fastloss._core.jobs cimport Job, Operand, Sums
 
 cdef enum:
-    TOGETHER_ROWS = 256    # rows worked on together at most; no more than BLOCK
-    TOGETHER_BYTES = 65536 # of one side, worked on together where rows are short
-    MEASURED = 16          # rows whose distances are computed together
-    TASK = 65536           # components of one side that are one partial sum, or more
+    MAX_ROWS_TOGETHER = 256     # rows worked on together at most; no more than BLOCK_ELEMENTS
+    MAX_BYTES_TOGETHER = 65536  # of one side, worked on together where rows are short
+    MEASURED_ROWS = 16          # rows whose distances are computed together
+    TASK_COMPONENTS = 65536     # components of one side that are one partial sum, or more
 
 cdef enum Distance:
     EUCLIDEAN, SQEUCLIDEAN, COSINE

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """The way of row-wise losses from the user's objects to the kernels.
 
-The methods are those of `_call`; this reads a matrix of scores with labels and weights of its
-rows, and describes them to the kernels, matrices by the strides of rows and classes.
+The methods are those of `elements.pyx`; this reads a matrix of scores with labels and weights of
+its rows, and describes them to the kernels, matrices by the strides of rows and classes.
 """
 import numpy as np
 
@@ -11,12 +11,11 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport PyObject
 from libc.math cimport NAN
 
-from fastloss._core.arrays cimport (check_shape, describe, output, read, replaces, shape,
-                               type_of)
+from fastloss._core.arrays cimport check_shape, describe, output, read, replaces, shape, type_of
 from fastloss._core.elements cimport MEAN, SUM_OVER_BATCH_SIZE, Kernel, part_of, quotient, reduced
-from fastloss._core.jobs cimport (FLOAT16, FLOAT32, FLOAT64, GRAD_HESS, LANES, MAX_TASKS, TILES, TOGETHER,
-                            TURNED, VALUE, VALUE_GRAD,
-                            Log, Operand, RowJob, RowRunner, Sums, Survey, Surveyor)
+from fastloss._core.jobs cimport (FLOAT16, FLOAT32, FLOAT64, GRAD_HESS, LANES, MAX_TASKS, MAX_TILES,
+                                  MAX_TURNED_CLASSES, SCORES_PER_GROUP, VALUE, VALUE_GRAD, Log,
+                                  Operand, RowJob, RowRunner, Sums, Survey, Surveyor)
 from fastloss._core.threads cimport team_size, wanted_threads
 
 from fastloss._core.elements import REDUCTIONS
@@ -61,19 +60,19 @@ cdef void lay_out(RowJob *job, Operand *operand, cnp.ndarray a) noexcept:
 
 
 cdef Py_ssize_t rows_together(RowJob *job, Operand **operands, PyObject **arrays, int count):
-    """Rows worked on together: few enough scores, and LANES rows if they are one cache line's."""
+    """Return the number of rows worked on together: a limited number of scores, whole tiles."""
     cdef int k
-    cdef Py_ssize_t rows = TOGETHER // max(job.classes, <Py_ssize_t>1)
+    cdef Py_ssize_t rows = SCORES_PER_GROUP // max(job.classes, <Py_ssize_t>1)
     cdef bint columns = False
     for k in range(count):
         if (cnp.PyArray_NDIM(<cnp.ndarray>arrays[k]) == 2
                 and abs(operands[k].strides[0]) < abs(operands[k].strides[1])):
             columns = True
-    if job.classes > TURNED:
+    if job.classes > MAX_TURNED_CLASSES:
         return LANES if columns else max(<Py_ssize_t>1, min(rows, <Py_ssize_t>LANES))
     if not columns:     # else the longer the pieces of columns, the better
         rows //= 4
-    return LANES * max(<Py_ssize_t>1, min(rows // LANES, <Py_ssize_t>TILES))
+    return LANES * max(<Py_ssize_t>1, min(rows // LANES, <Py_ssize_t>MAX_TILES))
 
 
 cdef class RowKernel(Kernel):
@@ -101,7 +100,7 @@ cdef class RowKernel(Kernel):
                         bint per_element, object out_f, object out_g, object out_h,
                         object n_threads, tuple names, object scale,
                         bint errors):
-        """As `Kernel.evaluate`, of rows."""
+        """Evaluate the loss of rows; see `Kernel.evaluate`."""
         cdef RowJob job
         cdef Sums sums
         cdef Survey survey
@@ -196,4 +195,5 @@ cdef class RowKernel(Kernel):
         sums.weight = survey.weight
         if errors:
             return part_of(&sums, survey.count), f, g, h
-        return reduced(self.reduction, sums.loss.high, sums.weight.high, survey.count, mode), f, g, h
+        value = reduced(self.reduction, sums.loss.high, sums.weight.high, survey.count, mode)
+        return value, f, g, h

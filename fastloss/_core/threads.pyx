@@ -20,9 +20,9 @@ cdef extern from "threads.h" nogil:
     int room_for_threads "fl_room_for_threads"(int wanted)
 
 cdef enum:
-    SMALL = 1 << 18      # elements below which a team takes longer to wake than the work takes
-    PER_CPU = 4          # threads that are started at most, however many are asked for
-    ALWAYS = 4           # so many are, without looking at the CPUs
+    MIN_TEAM_ELEMENTS = 1 << 18  # below, a team takes longer to wake than to work
+    MAX_THREADS_PER_CPU = 4      # threads that are started at most, however many are asked for
+    UNCHECKED_THREADS = 4        # so many are, without looking at the CPUs
 
 cdef object chosen = None        # set_num_threads
 cdef bint forked = False
@@ -137,12 +137,12 @@ cdef int team_size(int wanted, Py_ssize_t size) except -1:
     cdef int n = wanted
     # A forked child inherits OpenMP's bookkeeping but not its threads, and would wait
     # for them for ever.
-    if n == 1 or forked or (n == 0 and size < SMALL):
+    if n == 1 or forked or (n == 0 and size < MIN_TEAM_ELEMENTS):
         return 1
     if n == 0:
         n = get_num_threads()
-    elif n > ALWAYS:
-        n = min(n, max(ALWAYS, PER_CPU * <int>cpu_count()))
+    elif n > UNCHECKED_THREADS:
+        n = min(n, max(UNCHECKED_THREADS, MAX_THREADS_PER_CPU * <int>cpu_count()))
     return room_for_threads(n) if n > 1 else 1
 
 

@@ -2,8 +2,8 @@
 """Losses of labels 0 and 1, or between, and probabilities or logits, at one sample."""
 from libc.math cimport NAN
 
-from fastloss._core.formulas.math cimport (exp_negative, exp_product, keep_nan, log_, log1m_half,
-                             log1p_unit, magnitude, times, wide)
+from fastloss._core.formulas.math cimport (exp_negative, exp_product, keep_nan, log1m_half,
+                                           log1p_unit, log_, magnitude, times, wide)
 
 cdef struct Log:
     double eps           # in float64; in float32 it is rounded, or another one by default

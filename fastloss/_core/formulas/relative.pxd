@@ -3,8 +3,9 @@
 from libc.float cimport DBL_MIN
 from libc.math cimport INFINITY, NAN
 
-from fastloss._core.formulas.math cimport (artanh_tail, exp_, exp_product, fl_exp_rest, fl_log_rest, keep_nan,
-                             least_normal, log_, log1p_, magnitude, sign, times, wide)
+from fastloss._core.formulas.math cimport (artanh_tail, exp_, exp_product, fl_exp_rest, fl_log_rest,
+                                           keep_nan, least_normal, log1p_, log_, magnitude, sign,
+                                           times, wide)
 
 cdef struct PoissonDeviance:
     double unused

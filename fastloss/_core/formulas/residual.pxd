@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Losses of the residual e = p - y, at one sample."""
-from fastloss._core.formulas.math cimport (exp_negative, expm1_negative, keep_nan, log1p_unit, magnitude,
-                             positive_part, sign, sqrt_, wide)
+from fastloss._core.formulas.math cimport (exp_negative, expm1_negative, keep_nan, log1p_unit,
+                                           magnitude, sign, sqrt_, wide)
 
 cdef struct Absolute:
     double unused

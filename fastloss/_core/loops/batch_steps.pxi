@@ -2,41 +2,37 @@
 
 Part of `_kernels.pyx`.
 
-A. A tile is the pairs of a panel of anchors, one in each lane, with up to SIDE other rows. It is
-   made by a product (`batch_tile.h`), turned into distances if need be, worked on in place by a step of
-   a loss (`fastloss._core.formulas.batch` has the pairs), and multiplied by either side's rows into either side's
-   gradient, all while it is in the cache.
-B. Blocks of SIDE rows meet in rounds of which no two share a block, like teams of a tournament: so
-   both sides of a tile are written to without locks, in an order that the sizes alone decide, and
-   the bits are the same for every number of threads. A batch with itself meets every other block
-   once.
+A. A tile is the pairs of a panel of anchors, one in each lane, with up to BLOCK_ROWS other rows. It
+   is made by a product (`batch_tile.h`), turned into distances if need be, worked on in place by a
+   step of a loss (`fastloss._core.formulas.batch` has the pairs), and multiplied by either side's
+   rows into either side's gradient, all while it is in the cache.
+B. Blocks of BLOCK_ROWS rows meet in rounds of which no two share a block, like teams of a
+   tournament: so both sides of a tile are written to without locks, in an order that the sizes
+   alone decide, and the bits are the same for every number of threads. A batch with itself meets
+   every other block once.
 C. Rows come centred, so a product of two has the digits of what differs. The square of a distance
    as |a|^2 + |b|^2 - 2 a.b loses those of two rows that are near for their size: such pairs are
    computed from differences, and so are their shares of the gradient.
 """
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
 
-cdef extern from "simd/batch_tile.h" nogil:
-    enum:
-        ROWS "FL_ROWS"
-        PANELF "FL_PANELF"
-        PANELD "FL_PANEL"
-    Py_ssize_t fl_hide(Py_ssize_t n)
-    void fl_similaritiesf(Py_ssize_t n, Py_ssize_t dim, const float *x, Py_ssize_t width,
-                          const float *turned, float *out, Py_ssize_t pitch)
-    void fl_similarities(Py_ssize_t n, Py_ssize_t dim, const double *x, Py_ssize_t width,
-                         const double *turned, double *out, Py_ssize_t pitch)
-    void fl_add_rowsf(Py_ssize_t count, Py_ssize_t n, Py_ssize_t dim, const float *x,
-                      Py_ssize_t width, const float *a, Py_ssize_t row, Py_ssize_t step, float *g)
-    void fl_add_rows(Py_ssize_t count, Py_ssize_t n, Py_ssize_t dim, const double *x,
-                     Py_ssize_t width, const double *a, Py_ssize_t row, Py_ssize_t step, double *g)
-    void fl_add_columnsf(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const float *x,
-                         Py_ssize_t width, const float *tiles, float *g)
-    void fl_add_columns(Py_ssize_t panels, Py_ssize_t n, Py_ssize_t dim, const double *x,
-                        Py_ssize_t width, const double *tiles, double *g)
-    double fl_foldf(const float *x)
-    double fl_fold(const double *x)
-    void fl_turnf(Py_ssize_t dim, const float *x, Py_ssize_t width, float *turned)
-    void fl_turn(Py_ssize_t dim, const double *x, Py_ssize_t width, double *turned)
+from fastloss._core.formulas.batch cimport (Contrastive, Direct, Exponent, Lifted, pair_cost,
+                                            pair_exponent)
+from fastloss._core.formulas.math cimport exp_negative, log1p_unit, magnitude, real, sqrt_
+from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._core.jobs cimport (BLOCK_ROWS, EXTREMES, LARGEST, LIFT, MAX_PANEL_ROWS, SUM,
+                                  TERMS_PER_LANE_SUM, TILED_ANCHORS, WEIGH, BatchJob, BatchLoss,
+                                  BatchSide, Near, Place, Step32, Step64)
+from fastloss._core.loops.batch_exact cimport (Twice, difference_square, distance_by,
+                                               exact_square, excess_by, may_be_one_direction,
+                                               next_after, slack_of, unit_of)
+from fastloss._core.loops.batch_tile cimport (PANELD, PANELF, ROWS, fl_add_columns, fl_add_columnsf,
+                                              fl_add_rows, fl_add_rowsf, fl_fold, fl_foldf,
+                                              fl_similarities, fl_similaritiesf, fl_turn, fl_turnf,
+                                              panel_size)
 
 # Types that stand for where a tile is, and for what exponents are relative to.
 cdef enum OwnTag:          # a block with itself: a row is no pair with itself
@@ -57,10 +53,6 @@ ctypedef fused Shifts:
     EachTag
 
 
-cdef inline Py_ssize_t panel_size(real tag) noexcept nogil:
-    return fl_hide(PANELF if real is float else PANELD)
-
-
 # ---- steps of losses: one panel of a tile -------------------------------------------------
 
 
@@ -77,7 +69,7 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
     cdef const int *label = job.a.label + at.i
     cdef bint same
     cdef int label_j, own_lane
-    cdef real largest[2][MOST]
+    cdef real largest[2][MAX_PANEL_ROWS]
     for l in range(size):
         largest[0][l] = none
         largest[1][l] = none
@@ -91,8 +83,8 @@ cdef void find_largest(const Exponent *parameters, const BatchJob *job, const Pl
                 x = none if <int>l == own_lane else x
             different = none if same else x
             same_class = x if same else none
-            # A NaN is found by the sums. Without "+ zero" a store of what was there already would
-            # be left out, which is a branch.
+            # "+ zero" keeps the store unconditional: gcc would otherwise skip storing an unchanged
+            # maximum, and the branch stops vectorisation. NaN needs no care here; the sums show it.
             v = different if different > largest[0][l] else largest[0][l]
             largest[0][l] = v + zero
             v = same_class if same_class > largest[1][l] else largest[1][l]
@@ -127,7 +119,7 @@ cdef inline real gate_of(const BatchJob *job, const BatchSide *side, int kind, P
 
 cdef inline real gate(const BatchJob *job, const BatchSide *side, int kind, Py_ssize_t row,
                       Py_ssize_t end, real tag) noexcept nogil:
-    """The gate of what was found; rows below `end` are still to come: of equals, the lower stays."""
+    """Return the gate of a row; rows below `end` still come, and of equals the lower stays."""
     return gate_of[real](job, side, kind, row, side.sums[kind][row],
                          not side.sums[kind + 2][row] < end, 0)
 
@@ -155,9 +147,9 @@ cdef inline void seed_gates(const BatchJob *job, const Place *at, const real *ti
     cdef real different, same_class
     cdef bint same
     cdef int label_j, own_lane
-    cdef int label[MOST]
-    cdef real nearest[MOST]
-    cdef real farthest[MOST]
+    cdef int label[MAX_PANEL_ROWS]
+    cdef real nearest[MAX_PANEL_ROWS]
+    cdef real farthest[MAX_PANEL_ROWS]
     for l in range(size):
         label[l] = job.a.label[at.i + l]
         nearest[l] = none
@@ -194,10 +186,10 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
     cdef real v, bound, near_j, far_j, near_most, far_most
     cdef bint same, both = Meeting is OtherTag and job.columns
     cdef int label_j, own_lane, found, unknown = 0
-    cdef int label[MOST]
-    cdef int hits[MOST]
-    cdef real near[MOST]
-    cdef real far[MOST]
+    cdef int label[MAX_PANEL_ROWS]
+    cdef int hits[MAX_PANEL_ROWS]
+    cdef real near[MAX_PANEL_ROWS]
+    cdef real far[MAX_PANEL_ROWS]
     for l in range(size):
         label[l] = job.a.label[at.i + l]
         near[l] = never
@@ -242,7 +234,7 @@ cdef void find_extremes(const void *parameters, const BatchJob *job, const Place
             if both and v > (columns[at.n + j] if kind else columns[j]):
                 keep_larger(&job.b, kind, at.j + j, v, at.i + l)
                 columns[kind * at.n + j] = gate[real](job, &job.b, kind, at.j + j,
-                                                      at.first + SIDE, 0)
+                                                      at.first + BLOCK_ROWS, 0)
 
 
 cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, const Place *at,
@@ -261,22 +253,22 @@ cdef void add_exponentials(const Exponent *parameters, const BatchJob *job, cons
     cdef real *same_j
     cdef real *v_j
     # copies: arrays that might be the columns for all gcc knows would keep it from vectorising
-    cdef int label[MOST]
-    cdef real shift_different[MOST]
-    cdef real shift_same[MOST]
+    cdef int label[MAX_PANEL_ROWS]
+    cdef real shift_different[MAX_PANEL_ROWS]
+    cdef real shift_same[MAX_PANEL_ROWS]
     cdef bint same
     cdef int label_j, own_lane
-    cdef real rows[3][MOST]
-    cdef double totals[3][MOST]
+    cdef real rows[3][MAX_PANEL_ROWS]
+    cdef double totals[3][MAX_PANEL_ROWS]
     memset(totals, 0, sizeof(totals))
     for l in range(size):
         label[l] = job.a.label[at.i + l]
         shift_different[l] = (<const real *>job.a.shift[0])[at.i + l]
         shift_same[l] = (<const real *>job.a.shift[1])[at.i + l]
-    for group in range((at.n + DEEP - 1) // DEEP):
-        first = group * DEEP
+    for group in range((at.n + TERMS_PER_LANE_SUM - 1) // TERMS_PER_LANE_SUM):
+        first = group * TERMS_PER_LANE_SUM
         memset(rows, 0, sizeof(rows))
-        for j in range(first, min(first + DEEP, at.n)):
+        for j in range(first, min(first + TERMS_PER_LANE_SUM, at.n)):
             label_j = job.b.label[at.j + j]
             own_lane = <int>(at.j + j - at.i)
             shift_different_j = (<const real *>job.b.shift[0])[at.j + j]
@@ -384,13 +376,13 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
     cdef double share = 0.5 if Meeting is OwnTag else 1
     cdef double total = 0
     cdef double count = 0
-    cdef real costs[MOST]
-    cdef real counts[MOST]
-    for group in range((at.n + DEEP - 1) // DEEP):
-        first = group * DEEP
+    cdef real costs[MAX_PANEL_ROWS]
+    cdef real counts[MAX_PANEL_ROWS]
+    for group in range((at.n + TERMS_PER_LANE_SUM - 1) // TERMS_PER_LANE_SUM):
+        first = group * TERMS_PER_LANE_SUM
         memset(costs, 0, sizeof(costs))
         memset(counts, 0, sizeof(counts))
-        for j in range(first, min(first + DEEP, at.n)):
+        for j in range(first, min(first + TERMS_PER_LANE_SUM, at.n)):
             label_j = job.b.label[at.j + j]
             own_lane = <int>(at.j + j - at.i)
             weight_j = (<const real *>job.b.weight)[at.j + j]
@@ -411,12 +403,13 @@ cdef void add_costs(const Direct *parameters, const BatchJob *job, const Place *
         for l in range(at.lanes):
             total += costs[l]
             count += counts[l]
-    job.cost[at.i // SIDE] += share * total
-    job.counted[at.i // SIDE] += share * count
+    job.cost[at.i // BLOCK_ROWS] += share * total
+    job.counted[at.i // BLOCK_ROWS] += share * count
 
 
-cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
-               real *tile, real *columns, Meeting meeting, Shifts shifts) noexcept nogil:
+cdef void add_lifted_costs(const Exponent *parameters, const BatchJob *job, const Place *at,
+                           real *tile, real *columns, Meeting meeting,
+                           Shifts shifts) noexcept nogil:
     """Costs [ln(N_i + N_j) + d]+^2 / 2 of pairs of one class, from the logarithms of N.
 
     Derivatives by either logarithm are summed, the tile becomes those by v.
@@ -429,23 +422,23 @@ cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
     cdef real none = <real>-1e29                # less is the logarithm of no sum at all
     cdef real log_j, difference, rising, larger, d, e, in_class, weight, weight_j, rate, excess
     cdef real costs, first_share
-    cdef int label[MOST]                        # copies, as above
-    cdef real logs[MOST]
-    cdef real weights[MOST]
+    cdef int label[MAX_PANEL_ROWS]                        # copies, as above
+    cdef real logs[MAX_PANEL_ROWS]
+    cdef real weights[MAX_PANEL_ROWS]
     cdef real *column
     cdef int label_j, own_lane
     cdef double share = 0.5 if Meeting is OwnTag else 1
     cdef double total = 0
     cdef double count = 0
-    cdef real sums[4][MOST]                     # costs, counts, terms, derivatives
+    cdef real sums[4][MAX_PANEL_ROWS]                     # costs, counts, terms, derivatives
     for l in range(size):
         label[l] = job.a.label[at.i + l]
         logs[l] = (<const real *>job.a.factor[0])[at.i + l]
         weights[l] = (<const real *>job.a.weight)[at.i + l]
-    for group in range((at.n + DEEP - 1) // DEEP):
-        first = group * DEEP
+    for group in range((at.n + TERMS_PER_LANE_SUM - 1) // TERMS_PER_LANE_SUM):
+        first = group * TERMS_PER_LANE_SUM
         memset(sums, 0, sizeof(sums))
-        for j in range(first, min(first + DEEP, at.n)):
+        for j in range(first, min(first + TERMS_PER_LANE_SUM, at.n)):
             label_j = job.b.label[at.j + j]
             own_lane = <int>(at.j + j - at.i)
             log_j = (<const real *>job.b.factor[0])[at.j + j]
@@ -481,30 +474,20 @@ cdef void lift(const Exponent *parameters, const BatchJob *job, const Place *at,
             count += sums[1][l]
             job.a.sums[2][at.i + l] += share * sums[2][l]
             job.a.sums[0][at.i + l] += sums[3][l]
-    job.cost[at.i // SIDE] += share * total
-    job.counted[at.i // SIDE] += share * count
+    job.cost[at.i // BLOCK_ROWS] += share * total
+    job.counted[at.i // BLOCK_ROWS] += share * count
 
 
 # ---- tiles ---------------------------------------------------------------------------------
 
 
-cdef inline real near_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py_ssize_t j,
-                             Py_ssize_t dim, Py_ssize_t width, bint cosine,
+cdef Twice exact_pair_square(const BatchJob *job, Py_ssize_t i, Py_ssize_t j,
                              real tag) noexcept nogil:
-    """The square of the distance of two rows that are near for their size, from differences."""
-    cdef const real *x = <const real *>a.x + i * width
-    cdef const real *z = <const real *>b.x + j * width
-    cdef double unit = unit_of[real](0)
-    cdef double exact = 0
-    cdef real difference
-    cdef Py_ssize_t k
-    for k in range(dim):
-        difference = x[k] - z[k]
-        exact += <double>difference * difference
-    if a.norm != NULL and exact > 0 and exact < 16 * unit * unit:
-        # rows of one direction, but for how they were scaled
-        exact = exact_square[real](a, i, b, j, dim, cosine, 0).high
-    return <real>exact
+    """Return the square of the distance of a pair in twice the precision.
+
+    Not inline: it is long and seldom needed.
+    """
+    return exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
 
 
 cdef inline real excess_at(const BatchJob *job, int which, real v) noexcept nogil:
@@ -544,7 +527,7 @@ cdef void settle_critical(const BatchJob *job, const Place *at, int which,
     cdef real base
     cdef double unit = unit_of[real](0)
     cdef int found = 0
-    cdef real slack[MOST]
+    cdef real slack[MAX_PANEL_ROWS]
     for l in range(size):
         base = (<const real *>job.a.base)[at.i + l]
         slack[l] = <real>(slack_of(job.tolerance, unit, base, job.largest, job.critical[which])
@@ -559,19 +542,19 @@ cdef void settle_critical(const BatchJob *job, const Place *at, int which,
             if (magnitude(tile[j * size + l] - critical) <= slack[l]
                     and not (at.own and at.i + l == at.j + j)):
                 tile[j * size + l] = square_by[real](
-                    job, which, exact_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
-                                                   job.cosine, 0), 0)
+                    job, which, exact_pair_square[real](job, at.i + l, at.j + j, 0), 0)
 
 
 cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const real *turned,
                                  real *tile, Near *near) noexcept nogil:
-    """v of all pairs of a panel; returns how many of them are too near for products."""
+    """Compute v of all pairs of a panel; return how many are too near for products."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t width = job.width
     cdef Py_ssize_t j, l, count = 0
     cdef real closeness = <real>0.01
     cdef real factor = <real>(-2 if job.distance else 1)
     cdef real base_j, v
+    cdef double square
     cdef int any_near = 0
     cdef int which
     cdef const real *z = <const real *>job.b.x + at.j * width
@@ -598,8 +581,11 @@ cdef inline Py_ssize_t make_tile(const BatchJob *job, const Place *at, const rea
             if at.own and at.i + l == at.j + j:
                 tile[j * size + l] = 0
             elif tile[j * size + l] < closeness * (base[l] + others[j]):
-                tile[j * size + l] = near_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim,
-                                                       width, job.cosine, 0)
+                square = difference_square[real](&job.a, at.i + l, &job.b, at.j + j, job.dim, width,
+                                                 0)
+                if may_be_one_direction[real](&job.a, square, 0):
+                    square = exact_pair_square[real](job, at.i + l, at.j + j, 0).high
+                tile[j * size + l] = <real>square
                 near[count].j = <int>j
                 near[count].l = <int>l
                 count += 1
@@ -636,10 +622,10 @@ cdef inline void part_near(const BatchJob *job, const Place *at, real *tile, con
 
 cdef inline void sum_weights(const BatchJob *job, const Place *at, real *tile,
                              real *columns) noexcept nogil:
-    """Sums of the tile by rows; what lies beyond the last row becomes 0."""
+    """Add up the tile by rows; set the lanes beyond the last row to 0."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l
-    cdef real rows[MOST]
+    cdef real rows[MAX_PANEL_ROWS]
     if at.lanes < size:
         for j in range(at.n):
             for l in range(at.lanes, size):
@@ -664,8 +650,8 @@ cdef inline void clear_columns(const BatchJob *job, const Place *at, real *colum
         for k in range(at.n):
             columns[k] = columns[at.n + k] = INFINITY
             if not at.own and job.columns:
-                columns[k] = gate[real](job, &job.b, 0, at.j + k, at.first + SIDE, 0)
-                columns[at.n + k] = gate[real](job, &job.b, 1, at.j + k, at.first + SIDE, 0)
+                columns[k] = gate[real](job, &job.b, 0, at.j + k, at.first + BLOCK_ROWS, 0)
+                columns[at.n + k] = gate[real](job, &job.b, 1, at.j + k, at.first + BLOCK_ROWS, 0)
         return
     memset(columns, 0, column_kinds(job) * size * sizeof(real))
     if job.step == LARGEST:
@@ -675,7 +661,7 @@ cdef inline void clear_columns(const BatchJob *job, const Place *at, real *colum
 
 cdef inline void fold_columns(const BatchJob *job, const Place *at, real *columns,
                               Py_ssize_t lanes) noexcept nogil:
-    """Give the other side what the lanes hold for it."""
+    """Add the lane sums of a tile to the sums of the other side's rows."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t j, l, k
     cdef double total
@@ -702,11 +688,11 @@ cdef inline void fold_columns(const BatchJob *job, const Place *at, real *column
 
 cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own, char *scratch,
                real tag) noexcept nogil:
-    """All pairs of block `first` of side a with block `other` of side b."""
+    """Process all pairs of block `first` of side a with block `other` of side b."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t width = job.width
     cdef Place at
-    cdef Py_ssize_t stop = min((first + 1) * SIDE, job.a.n)
+    cdef Py_ssize_t stop = min((first + 1) * BLOCK_ROWS, job.a.n)
     cdef Py_ssize_t panels, panel, room, count, k
     cdef bint both = not own and job.columns
     cdef bint weigh = (job.step == WEIGH or job.step == LIFT) and job.gradient
@@ -716,16 +702,16 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
     cdef real *tile
     cdef Near *near
     at.own = own
-    at.first = first * SIDE
-    at.j = other * SIDE
-    at.n = min(<Py_ssize_t>SIDE, job.b.n - at.j)
+    at.first = first * BLOCK_ROWS
+    at.j = other * BLOCK_ROWS
+    at.n = min(<Py_ssize_t>BLOCK_ROWS, job.b.n - at.j)
     room = (at.n + ROWS - 1) // ROWS * ROWS
-    tiles = columns + 3 * SIDE * size
-    near = <Near *>(tiles + TILED * SIDE)
+    tiles = columns + 3 * BLOCK_ROWS * size
+    near = <Near *>(tiles + TILED_ANCHORS * BLOCK_ROWS)
     clear_columns[real](job, &at, columns)
     at.i = at.first
     while at.i < stop:
-        panels = min(<Py_ssize_t>TILED // size, (stop - at.i + size - 1) // size)
+        panels = min(<Py_ssize_t>TILED_ANCHORS // size, (stop - at.i + size - 1) // size)
         for panel in range(panels):
             tile = tiles + panel * room * size
             at.lanes = min(size, stop - at.i)
@@ -737,12 +723,12 @@ cdef void meet(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bint own
                 fl_turnf(job.dim, <const float *>job.a.x + at.i * width, width, turned)
                 count = make_tile[float](job, &at, turned, tile, near)
                 job.loss.step32[job.step][2 * own + job.each](job.loss.parameters, job, &at, tile,
-                                                             columns, 0, 0)
+                                                              columns, 0, 0)
             else:
                 fl_turn(job.dim, <const double *>job.a.x + at.i * width, width, turned)
                 count = make_tile[double](job, &at, turned, tile, near)
                 job.loss.step64[job.step][2 * own + job.each](job.loss.parameters, job, &at, tile,
-                                                             columns, 0, 0)
+                                                              columns, 0, 0)
             if weigh:
                 if count:
                     part_near[real](job, &at, tile, near, count)
@@ -777,9 +763,9 @@ cdef void meet_typed(const BatchJob *job, Py_ssize_t first, Py_ssize_t other, bi
 
 
 cdef void run_batch(const BatchJob *job) noexcept nogil:
-    """All pairs, in rounds of meetings that share no block."""
-    cdef Py_ssize_t blocks_a = (job.a.n + SIDE - 1) // SIDE
-    cdef Py_ssize_t blocks_b = (job.b.n + SIDE - 1) // SIDE
+    """Process all pairs in rounds whose meetings share no block."""
+    cdef Py_ssize_t blocks_a = (job.a.n + BLOCK_ROWS - 1) // BLOCK_ROWS
+    cdef Py_ssize_t blocks_b = (job.b.n + BLOCK_ROWS - 1) // BLOCK_ROWS
     cdef Py_ssize_t teams, round, pair, first, other
     cdef int n_threads = <int>min(<Py_ssize_t>job.n_threads, blocks_a)
     if job.symmetric:
@@ -831,14 +817,14 @@ def bind_exponent(Exponent parameters):
     loss.step64[WEIGH][2] = <Step64>weigh_exponentials[Exponent, double, OwnTag, CommonTag]
     loss.step64[WEIGH][3] = <Step64>weigh_exponentials[Exponent, double, OwnTag, EachTag]
     if Exponent is Lifted:
-        loss.step32[LIFT][0] = <Step32>lift[Exponent, float, OtherTag, CommonTag]
-        loss.step32[LIFT][1] = <Step32>lift[Exponent, float, OtherTag, CommonTag]
-        loss.step32[LIFT][2] = <Step32>lift[Exponent, float, OwnTag, CommonTag]
-        loss.step32[LIFT][3] = <Step32>lift[Exponent, float, OwnTag, CommonTag]
-        loss.step64[LIFT][0] = <Step64>lift[Exponent, double, OtherTag, CommonTag]
-        loss.step64[LIFT][1] = <Step64>lift[Exponent, double, OtherTag, CommonTag]
-        loss.step64[LIFT][2] = <Step64>lift[Exponent, double, OwnTag, CommonTag]
-        loss.step64[LIFT][3] = <Step64>lift[Exponent, double, OwnTag, CommonTag]
+        loss.step32[LIFT][0] = <Step32>add_lifted_costs[Exponent, float, OtherTag, CommonTag]
+        loss.step32[LIFT][1] = <Step32>add_lifted_costs[Exponent, float, OtherTag, CommonTag]
+        loss.step32[LIFT][2] = <Step32>add_lifted_costs[Exponent, float, OwnTag, CommonTag]
+        loss.step32[LIFT][3] = <Step32>add_lifted_costs[Exponent, float, OwnTag, CommonTag]
+        loss.step64[LIFT][0] = <Step64>add_lifted_costs[Exponent, double, OtherTag, CommonTag]
+        loss.step64[LIFT][1] = <Step64>add_lifted_costs[Exponent, double, OtherTag, CommonTag]
+        loss.step64[LIFT][2] = <Step64>add_lifted_costs[Exponent, double, OwnTag, CommonTag]
+        loss.step64[LIFT][3] = <Step64>add_lifted_costs[Exponent, double, OwnTag, CommonTag]
     memcpy(loss.parameters, &parameters, sizeof(Exponent))
     return (<char *>&loss)[:sizeof(BatchLoss)]
 

@@ -8,9 +8,21 @@ ways into the gradient: few pairs as a list of differences, one by one, many as 
 by products. Blocks are worked on side by side; what they add to rows that are not theirs is added
 afterwards, in an order that does not depend on threads.
 """
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdlib cimport realloc
+from libc.string cimport memcpy, memset
 
-from fastloss._core.jobs cimport ALL, HARDEST, SEMI_HARD, Entries, Entry, TripletJob
+from fastloss._core.formulas.math cimport exp_negative, log1p_unit, magnitude, real, sqrt_
+from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._core.jobs cimport (ALL, BLOCK_ROWS, HARDEST, LANES, MAX_PANEL_ROWS, SEMI_HARD,
+                                  Entries, Entry, TripletJob)
+from fastloss._core.loops.batch_exact cimport (Twice, difference_square, distance_by,
+                                               exact_square, excess_by, may_be_one_direction,
+                                               order, slack_of, unit_of)
+from fastloss._core.loops.batch_tile cimport (fl_add_rows, fl_add_rowsf, fl_similarities,
+                                              fl_similaritiesf, fl_turn, fl_turnf, panel_size)
 
 # Types that stand for what a triplet costs.
 cdef enum HingeTag:
@@ -214,38 +226,52 @@ cdef inline real distance_of(const TripletJob *job, real square) noexcept nogil:
     return sqrt_(square) if job.euclidean else square * <real>job.factor
 
 
-cdef inline void enter(const TripletJob *job, Entries *entries, Py_ssize_t i, Py_ssize_t j,
-                       double weight) noexcept nogil:
+cdef inline void append_entry(const TripletJob *job, Entries *entries, Py_ssize_t i, Py_ssize_t j,
+                              double weight) noexcept nogil:
     """Add a pair to a list, unless there is no memory."""
     cdef Entry *longer
     if weight == 0:
         return
     if entries.count == entries.room:
-        longer = <Entry *>realloc(entries.at, 2 * (entries.room + MOST) * sizeof(Entry))
+        longer = <Entry *>realloc(entries.at, 2 * (entries.room + MAX_PANEL_ROWS) * sizeof(Entry))
         if longer == NULL:
             job.failed[0] = True
             return
         entries.at = longer
-        entries.room = 2 * (entries.room + MOST)
+        entries.room = 2 * (entries.room + MAX_PANEL_ROWS)
     entries.at[entries.count] = Entry(i, j, weight)
     entries.count += 1
 
 
+cdef Twice exact_triplet_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j,
+                                real tag) noexcept nogil:
+    """Return the square of the distance of a pair in twice the precision.
+
+    Not inline: it is long and seldom needed.
+    """
+    return exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+
+
 cdef inline void make_row(const TripletJob *job, Py_ssize_t i, real *v) noexcept nogil:
-    """Squares of distances of one anchor, from products."""
+    """Turn the products of one anchor with all rows into squares of distances."""
     cdef Py_ssize_t j, k, width = job.width
     cdef real closeness = <real>0.01
     cdef const real *others = <const real *>job.b.base
     cdef real base = (<const real *>job.a.base)[i]
     cdef real two = 2
+    cdef double square
     cdef int any_near = 0
     for j in range(job.b.n):
         v[j] = (base + others[j]) - two * v[j]
         any_near |= v[j] < closeness * (base + others[j])
     for j in range(job.b.n if any_near else 0):
         if v[j] < closeness * (base + others[j]):
-            v[j] = 0 if job.symmetric and i == j else near_square[real](
-                &job.a, i, &job.b, j, job.dim, width, job.cosine, 0)
+            square = 0
+            if not (job.symmetric and i == j):
+                square = difference_square[real](&job.a, i, &job.b, j, job.dim, width, 0)
+            if may_be_one_direction[real](&job.a, square, 0):
+                square = exact_triplet_square[real](job, i, j, 0).high
+            v[j] = <real>square
 
 
 # ---- what roundings would decide -----------------------------------------------------------
@@ -258,8 +284,9 @@ cdef struct Fine:
 
 cdef inline Twice fine_square(const TripletJob *job, Py_ssize_t i, Py_ssize_t j, const Fine *fine,
                               real tag) noexcept nogil:
+    """Return the square of a distance in twice the precision; compute it at the first call."""
     if not fine.known[j]:
-        fine.square[j] = exact_square[real](&job.a, i, &job.b, j, job.dim, job.cosine, 0)
+        fine.square[j] = exact_triplet_square[real](job, i, j, 0)
         fine.known[j] = True
     return fine.square[j]
 
@@ -276,7 +303,7 @@ cdef inline double slack_at(const TripletJob *job, Py_ssize_t i, double v, real 
 
 cdef inline double distance_slack(const TripletJob *job, Py_ssize_t i, double distance,
                                   real tag) noexcept nogil:
-    """How far a distance may be off."""
+    """Return a bound for the error of a distance."""
     cdef double slack
     if not job.euclidean:
         return job.factor * slack_at[real](job, i, distance / job.factor, 0)
@@ -296,14 +323,15 @@ cdef inline double excess_slack(const TripletJob *job, Py_ssize_t i, double posi
 
 cdef double fine_excess(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, Py_ssize_t j,
                         const Fine *fine, real tag) noexcept nogil:
-    """d_ap - d_an + margin."""
+    """Return d_ap - d_an + margin in twice the precision."""
     cdef double factor = 0 if job.euclidean else job.factor
     return excess_by(distance_by(fine_square[real](job, i, p, fine, 0), factor),
                      distance_by(fine_square[real](job, i, j, fine, 0), factor), job.margin)
 
 
-cdef Py_ssize_t pick(const TripletJob *job, Py_ssize_t i, const real *v, bint same, double low,
-                     double high, int sign, Py_ssize_t above, const Fine *fine) noexcept nogil:
+cdef Py_ssize_t find_extreme(const TripletJob *job, Py_ssize_t i, const real *v, bint same,
+                             double low, double high, int sign, Py_ssize_t above,
+                             const Fine *fine) noexcept nogil:
     """The first of the farthest, or closest for a negative sign, of those between two squares.
 
     Of the class of the anchor, or not; farther than another row, if `above` is one. -1 if none is.
@@ -344,7 +372,7 @@ cdef enum:
 # A negative: its index, or where it is searched for.
 cdef struct Choice:
     Py_ssize_t index         # -1 if it is not known yet
-    int sign                 # as of `pick`
+    int sign                 # as of `find_extreme`
     double low
     double high
     int settled              # positives of as many squares among whose ties a choice was made
@@ -353,8 +381,8 @@ cdef struct Choice:
 
 
 cdef real among_ties(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const real *d,
-                 const real *negatives, double least, double most, const Fine *fine,
-                 Choice *choice) noexcept nogil:
+                     const real *negatives, double least, double most, const Fine *fine,
+                     Choice *choice) noexcept nogil:
     """Choose a negative where some are about as far as the positive, between two squares.
 
     Without a choice the least square above is returned, inf if there is none.
@@ -379,7 +407,7 @@ cdef real among_ties(const TripletJob *job, Py_ssize_t i, Py_ssize_t p, const re
         return above
     if above < INFINITY:
         above += <real>slack_at[real](job, i, above, 0)
-    choice.index = pick[real](job, i, negatives, False, least, above, -1, p, fine)
+    choice.index = find_extreme[real](job, i, negatives, False, least, above, -1, p, fine)
     if choice.settled < SETTLED:
         choice.positive[choice.settled] = p
         choice.negative[choice.settled] = choice.index
@@ -420,13 +448,13 @@ cdef inline Py_ssize_t index_of(const TripletJob *job, Py_ssize_t i, const real 
     if found < 0:
         found = only_within[real](job.pitch, negatives, low, high)
     if found < 0 and job.tolerance > 0:
-        found = pick[real](job, i, negatives, False, low, high, choice.sign, -1, fine)
+        found = find_extreme[real](job, i, negatives, False, low, high, choice.sign, -1, fine)
     return found if found >= 0 else next_within[real](job.pitch, negatives, 0, low, high)
 
 
 cdef inline bint may_be_0(const TripletJob *job, Py_ssize_t i, double excess, double positive,
                           real tag) noexcept nogil:
-    """Whether roundings decide that a triplet costs; the first line is a bound, and soon said."""
+    """Whether roundings decide that a triplet costs; a cheap bound is tried first."""
     cdef double size = positive + fabs(job.margin)
     cdef double base = (<const real *>job.a.base)[i]
     if job.tolerance == 0 or job.soft or excess * excess > 0.01 * (
@@ -435,9 +463,9 @@ cdef inline bint may_be_0(const TripletJob *job, Py_ssize_t i, double excess, do
     return fabs(excess) <= excess_slack[real](job, i, positive, 0)
 
 
-cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
-               const Fine *fine, Entries *entries) noexcept nogil:
-    """The terms of one anchor, from its row of squares of distances.
+cdef void mine_anchor(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, real *weights,
+                      const Fine *fine, Entries *entries) noexcept nogil:
+    """Add up the terms of one anchor from its row of squares of distances.
 
     Where all triplets count, weights take the place of these.
     """
@@ -467,10 +495,10 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
         positive = <real>job.a.sums[1][i]
         negative = <real>-job.a.sums[0][i]
         if is_close_call[real](job, i, 0):
-            p = pick[real](job, i, d, True, positive - slack_at[real](job, i, positive, 0),
-                           INFINITY, 1, -1, fine)
-            j = pick[real](job, i, d, False, 0, negative + slack_at[real](job, i, negative, 0),
-                           -1, -1, fine)
+            p = find_extreme[real](job, i, d, True, positive - slack_at[real](job, i, positive, 0),
+                                   INFINITY, 1, -1, fine)
+            j = find_extreme[real](job, i, d, False, 0,
+                                   negative + slack_at[real](job, i, negative, 0), -1, -1, fine)
             positive = <real>fine.square[p].high
             negative = <real>fine.square[j].high
         positive = distance_of(job, positive)
@@ -481,8 +509,8 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             cost = <real>max(excess, 0.0)
             slope = excess > 0
         if job.gradient:
-            enter(job, entries, i, p, weight * slope * by_square(job, positive))
-            enter(job, entries, i, j, -weight * slope * by_square(job, negative))
+            append_entry(job, entries, i, p, weight * slope * by_square(job, positive))
+            append_entry(job, entries, i, j, -weight * slope * by_square(job, negative))
         job.cost[i] = weight * cost
         job.terms[i] = weight
         # a softplus is 0 by rounding only
@@ -519,8 +547,8 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
             nonzero += 1 if job.soft or slope > 0 else 0
             if job.gradient and slope != 0:
                 j = index_of[real](job, i, negatives, fine, &choice)
-                enter(job, entries, i, p, weight * slope * by_square(job, positive))
-                enter(job, entries, i, j, -weight * slope * by_square(job, negative))
+                append_entry(job, entries, i, p, weight * slope * by_square(job, positive))
+                append_entry(job, entries, i, j, -weight * slope * by_square(job, negative))
     else:
         memset(weights, 0, n * sizeof(real))
         for k in range(first, last):
@@ -551,7 +579,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                         weights[j] -= slope
                 j = next_within[real](job.pitch, negatives, j + 1, found - slack, found + slack)
             if job.gradient:
-                enter(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
+                append_entry(job, entries, i, p, weight * slope_sum * by_square(job, d[p]))
         terms = nonzero
         if job.gradient:
             for j in range(n):
@@ -561,7 +589,7 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
                 # near for their size: from differences
                 square = d[j] * d[j] if job.euclidean else d[j] / factor
                 if weights[j] != 0 and square < 0.01 * (base + others[j]):
-                    enter(job, entries, i, j, weights[j])
+                    append_entry(job, entries, i, j, weights[j])
                     weights[j] = 0
             memcpy(d, weights, n * sizeof(real))
     job.cost[i] = weight * total
@@ -571,10 +599,10 @@ cdef void mine(const TripletJob *job, Py_ssize_t i, real *d, real *negatives, re
 
 cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, char *scratch,
                      real tag) noexcept nogil:
-    """Up to MOST anchors from `first` on, of those kept together from `start` on."""
+    """Mine up to MAX_PANEL_ROWS anchors from `first` on; the weights kept begin at `start`."""
     cdef Py_ssize_t size = panel_size[real](0)
     cdef Py_ssize_t width = job.width
-    cdef Py_ssize_t count = min(<Py_ssize_t>MOST, job.a.n - first)
+    cdef Py_ssize_t count = min(<Py_ssize_t>MAX_PANEL_ROWS, job.a.n - first)
     cdef Py_ssize_t panel, i, j
     cdef real *turned = <real *>scratch
     cdef real *negatives = turned + size * job.dim
@@ -582,11 +610,11 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     cdef real *rows = weights
     cdef const real *x = <const real *>job.a.x + first * width
     cdef real *g
-    cdef Entries *entries = job.lists + (first - start) // MOST
+    cdef Entries *entries = job.lists + (first - start) // MAX_PANEL_ROWS
     cdef Fine fine
     cdef bint needed = job.mining != HARDEST
     entries.count = 0
-    fine.square = <Twice *>(weights + (1 if job.mining == ALL else MOST) * job.pitch)
+    fine.square = <Twice *>(weights + (1 if job.mining == ALL else MAX_PANEL_ROWS) * job.pitch)
     fine.known = <char *>(fine.square + job.pitch)
     for i in range(0 if needed else count):
         needed = needed or is_close_call[real](job, first + i, 0)
@@ -602,25 +630,27 @@ cdef void mine_block(const TripletJob *job, Py_ssize_t start, Py_ssize_t first, 
     for i in range(count):
         if needed:
             make_row[real](job, first + i, rows + i * job.pitch)
-        mine[real](job, first + i, rows + i * job.pitch, negatives, weights, &fine, entries)
+        mine_anchor[real](job, first + i, rows + i * job.pitch, negatives, weights, &fine, entries)
     if job.mining != ALL or not job.gradient:
         return
-    memset(rows + count * job.pitch, 0, (MOST - count) * job.pitch * sizeof(real))
+    memset(rows + count * job.pitch, 0, (MAX_PANEL_ROWS - count) * job.pitch * sizeof(real))
     g = <real *>job.a.g + first * width
     if real is float:
-        fl_add_rowsf(MOST, job.b.n, width, <const float *>job.b.x, width, rows, job.pitch, 1, g)
+        fl_add_rowsf(MAX_PANEL_ROWS, job.b.n, width, <const float *>job.b.x, width, rows, job.pitch,
+                     1, g)
     else:
-        fl_add_rows(MOST, job.b.n, width, <const double *>job.b.x, width, rows, job.pitch, 1, g)
+        fl_add_rows(MAX_PANEL_ROWS, job.b.n, width, <const double *>job.b.x, width, rows, job.pitch,
+                    1, g)
     for i in range(count):
         for j in range(job.b.n):
             job.a.rest[first + i] += rows[i * job.pitch + j]
 
 
-cdef void give_others(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors, Py_ssize_t first,
-                      real tag) noexcept nogil:
-    """What the rows of weights kept are worth to up to SIDE rows of the other side."""
+cdef void add_other_side_gradient(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
+                                  Py_ssize_t first, real tag) noexcept nogil:
+    """Add the kept weights times the anchors to the gradient of up to BLOCK_ROWS other rows."""
     cdef Py_ssize_t width = job.width
-    cdef Py_ssize_t count = min(<Py_ssize_t>SIDE, job.pitch - first)
+    cdef Py_ssize_t count = min(<Py_ssize_t>BLOCK_ROWS, job.pitch - first)
     cdef Py_ssize_t i, j
     cdef const real *weights = <const real *>job.weights + first
     cdef real *g = <real *>job.b.g + first * width
@@ -635,8 +665,9 @@ cdef void give_others(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchor
             job.b.rest[first + j] += weights[i * job.pitch + j]
 
 
-cdef void give_entries(const TripletJob *job, const Entries *entries, real tag) noexcept nogil:
-    """What a list of pairs is worth to both sides; the gradient's sign turns in the end."""
+cdef void add_listed_gradients(const TripletJob *job, const Entries *entries,
+                               real tag) noexcept nogil:
+    """Add a list of weighted pairs to the gradients of both sides, with the opposite sign."""
     cdef Py_ssize_t k, c, width = job.width
     cdef const real *x
     cdef const real *z
@@ -663,19 +694,19 @@ cdef void mine_task(const TripletJob *job, Py_ssize_t start, Py_ssize_t block,
     cdef char *scratch = job.scratch + thread * job.scratch_size
     cdef Mode before = enter_default_mode()
     if job.single:
-        mine_block[float](job, start, start + block * MOST, scratch, 0)
+        mine_block[float](job, start, start + block * MAX_PANEL_ROWS, scratch, 0)
     else:
-        mine_block[double](job, start, start + block * MOST, scratch, 0)
+        mine_block[double](job, start, start + block * MAX_PANEL_ROWS, scratch, 0)
     leave_default_mode(before)
 
 
-cdef void give_others_task(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
-                           Py_ssize_t block) noexcept nogil:
+cdef void add_other_side_task(const TripletJob *job, Py_ssize_t start, Py_ssize_t anchors,
+                              Py_ssize_t block) noexcept nogil:
     cdef Mode before = enter_default_mode()
     if job.single:
-        give_others[float](job, start, anchors, block * SIDE, 0)
+        add_other_side_gradient[float](job, start, anchors, block * BLOCK_ROWS, 0)
     else:
-        give_others[double](job, start, anchors, block * SIDE, 0)
+        add_other_side_gradient[double](job, start, anchors, block * BLOCK_ROWS, 0)
     leave_default_mode(before)
 
 
@@ -685,21 +716,21 @@ cdef void run_triplets(const TripletJob *job) noexcept nogil:
     for batch in range((job.a.n + job.together - 1) // job.together):
         start = batch * job.together
         anchors = min(job.together, job.a.n - start)
-        blocks = (anchors + MOST - 1) // MOST
+        blocks = (anchors + MAX_PANEL_ROWS - 1) // MAX_PANEL_ROWS
         for block in prange(blocks, schedule="dynamic", num_threads=job.n_threads):
             mine_task(job, start, block, threadid())
         if not job.gradient:
             continue
         if job.mining == ALL and job.others:
-            for block in prange((job.pitch + SIDE - 1) // SIDE, schedule="dynamic",
+            for block in prange((job.pitch + BLOCK_ROWS - 1) // BLOCK_ROWS, schedule="dynamic",
                                 num_threads=job.n_threads):
-                give_others_task(job, start, anchors, block)
+                add_other_side_task(job, start, anchors, block)
         before = enter_default_mode()
         for block in range(blocks):
             if job.single:
-                give_entries[float](job, &job.lists[block], 0)
+                add_listed_gradients[float](job, &job.lists[block], 0)
             else:
-                give_entries[double](job, &job.lists[block], 0)
+                add_listed_gradients[double](job, &job.lists[block], 0)
         leave_default_mode(before)
 
 

@@ -1,5 +1,5 @@
-# The functions of elementary.h, with the instructions of this SIMD level: for the tests, and for loops
-# that are compiled elsewhere. It is no part of the public interface.
+# The functions of elementary.h, with the instructions of this SIMD level: for the tests, and for
+# loops that are compiled elsewhere. They are not part of the public interface.
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release,
                              PyObject_GetBuffer)
 from libc.stdint cimport uintptr_t

@@ -6,15 +6,16 @@
 An element is converted on its own, rounded once, so a result does not depend on how
 its inputs were laid out.
 """
-from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t,
-                          uint8_t, uint16_t, uint32_t, uint64_t)
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from fastloss._core.jobs cimport (Job, Operand, ElementType, MAX_DIMS, BOOL, UINT8, INT8, UINT16,
-                            INT16, UINT32, INT32, UINT64, INT64, FLOAT16, FLOAT32, FLOAT64)
+
 from fastloss._core.formulas.math cimport real
+from fastloss._core.jobs cimport (BOOL, CACHE_LINE_BYTES, FLOAT16, FLOAT32, FLOAT64, INT8, INT16,
+                                  INT32, INT64, MAX_DIMS, UINT8, UINT16, UINT32, UINT64,
+                                  ElementType, Job, Operand)
 
 cdef enum:
-    PIECE = 256        # elements that are moved and converted at a time
+    PIECE_ELEMENTS = 256  # elements that are moved and converted at a time
 
 ctypedef fused bits:
     uint8_t
@@ -108,7 +109,8 @@ cdef inline void transfer(const Job *job, const Operand *a, Py_ssize_t start, Py
             d -= 1
 
 
-cdef inline void convert_number(number tag, Py_ssize_t n, const void *src, real *dst) noexcept nogil:
+cdef inline void convert_number(number tag, Py_ssize_t n, const void *src,
+                                real *dst) noexcept nogil:
     cdef Py_ssize_t i
     cdef const number *a = <const number *>src
     for i in range(n):
@@ -178,7 +180,7 @@ cdef inline bint lies_plain(const Job *job, const Operand *a) noexcept nogil:
 cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
                               real *block) noexcept nogil:
     """Where elements start ... start + n stand as contiguous native `real`s."""
-    cdef uint64_t raw[PIECE]
+    cdef uint64_t raw[PIECE_ELEMENTS]
     cdef ElementType own = FLOAT32 if real is float else FLOAT64
     cdef bint plain = lies_plain(job, a)
     cdef Py_ssize_t at = 0
@@ -190,7 +192,7 @@ cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start
         transfer(job, a, start, n, <char *>block, False)
         return block
     while at < n:
-        count = n if plain else min(n - at, <Py_ssize_t>PIECE)
+        count = n if plain else min(n - at, <Py_ssize_t>PIECE_ELEMENTS)
         src = <const char *>raw
         if plain:
             src = a.data + start * a.itemsize
@@ -204,7 +206,7 @@ cdef inline const real *fetch(const Job *job, const Operand *a, Py_ssize_t start
 cdef inline void flush(const Job *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
                        const real *block) noexcept nogil:
     """Take a block of results to an output that is not written where it lies."""
-    cdef uint64_t raw[PIECE]
+    cdef uint64_t raw[PIECE_ELEMENTS]
     cdef ElementType own = FLOAT32 if real is float else FLOAT64
     cdef bint plain = lies_plain(job, a)
     cdef Py_ssize_t at = 0
@@ -214,7 +216,7 @@ cdef inline void flush(const Job *job, const Operand *a, Py_ssize_t start, Py_ss
         transfer(job, a, start, n, <char *>block, True)
         return
     while at < n:
-        count = n if plain else min(n - at, <Py_ssize_t>PIECE)
+        count = n if plain else min(n - at, <Py_ssize_t>PIECE_ELEMENTS)
         dst = a.data + start * a.itemsize if plain else <char *>raw
         if a.type == FLOAT32:
             convert_number[real, float](0, count, block + at, <float *>dst)
@@ -223,3 +225,13 @@ cdef inline void flush(const Job *job, const Operand *a, Py_ssize_t start, Py_ss
         if not plain:
             transfer(job, a, start + at, count, <char *>raw, True)
         at += count
+
+
+cdef inline real *target(const Operand *a, Py_ssize_t start, real *block) noexcept nogil:
+    """Where a block of results is computed."""
+    return <real *>(a.data + start * a.itemsize) if a.direct else block
+
+
+cdef inline char *whole_lines(char *room) noexcept nogil:
+    """The first whole cache line of a room."""
+    return room + (CACHE_LINE_BYTES - <size_t>room % CACHE_LINE_BYTES) % CACHE_LINE_BYTES

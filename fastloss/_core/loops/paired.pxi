@@ -13,8 +13,24 @@ C. 1 - cos and its gradient are differences of unit rows and their products. Whe
 D. What is stored for a pair, its sum over components, is added in LANES by index, so the bits are
    the same for every width of vectors, layout and number of threads.
 """
-from fastloss._core.formulas.math cimport sqrt_
-from fastloss._core.paired_job cimport COSINE, EUCLIDEAN, MEASURED, TASK, TOGETHER_ROWS, PairJob
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY, fabs, frexp, ldexp, sqrt
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from fastloss._core.formulas.math cimport real, sqrt_
+from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._core.jobs cimport BLOCK_ELEMENTS, MAX_TASKS, VALUE, Job, Operand, Sums
+from fastloss._core.loops.layout cimport fetch, flush, target
+from fastloss._core.loops.paired_distances cimport (Angle, measure_angle, square_distance,
+                                                    write_cosine_gradient,
+                                                    write_cosine_triplet_gradient,
+                                                    write_distance_gradient,
+                                                    write_distance_triplet_gradient)
+from fastloss._core.loops.sums cimport accumulate, add_sums, multiply, round_sums
+from fastloss._core.paired_job cimport (COSINE, EUCLIDEAN, MAX_ROWS_TOGETHER, MEASURED_ROWS,
+                                        TASK_COMPONENTS, PairJob)
 
 # ---- blocks, tasks, threads ----------------------------------------------------------------
 
@@ -25,10 +41,10 @@ cdef inline const real *rows_in(const PairJob *job, const Operand *x, Py_ssize_t
     cdef Py_ssize_t size = n * job.dim
     if x.direct:
         return <const real *>(x.data + start * job.dim * x.itemsize)
-    for piece in range((size + BLOCK - 1) // BLOCK):
-        at = piece * BLOCK
-        fetch[real](&job.matrix, x, start * job.dim + at, min(size - at, <Py_ssize_t>BLOCK),
-                    block + at)
+    for piece in range((size + BLOCK_ELEMENTS - 1) // BLOCK_ELEMENTS):
+        at = piece * BLOCK_ELEMENTS
+        fetch[real](&job.matrix, x, start * job.dim + at,
+                    min(size - at, <Py_ssize_t>BLOCK_ELEMENTS), block + at)
     return block
 
 
@@ -38,15 +54,33 @@ cdef inline void rows_out(const PairJob *job, const Operand *g, Py_ssize_t start
     cdef Py_ssize_t size = n * job.dim
     if g.direct:
         return
-    for piece in range((size + BLOCK - 1) // BLOCK):
-        at = piece * BLOCK
-        flush[real](&job.matrix, g, start * job.dim + at, min(size - at, <Py_ssize_t>BLOCK),
-                    block + at)
+    for piece in range((size + BLOCK_ELEMENTS - 1) // BLOCK_ELEMENTS):
+        at = piece * BLOCK_ELEMENTS
+        flush[real](&job.matrix, g, start * job.dim + at,
+                    min(size - at, <Py_ssize_t>BLOCK_ELEMENTS), block + at)
+
+
+cdef double careful_distance(Py_ssize_t dim, const real *a, const real *b,
+                             int lift) noexcept nogil:
+    """Return the distance times 2^lift for rows whose square of a distance leaves the range."""
+    cdef double t, largest = 0, total = 0
+    cdef Py_ssize_t k
+    cdef int exponent = 0
+    for k in range(dim):
+        t = fabs(<double>a[k] - b[k])
+        largest = t if t > largest else largest
+    if largest == 0 or largest == INFINITY:
+        return largest
+    frexp(largest, &exponent)
+    for k in range(dim):
+        t = ldexp(<double>a[k] - b[k], -exponent)
+        total += t * t
+    return ldexp(sqrt(total), exponent + lift)
 
 
 cdef inline void measure(const PairJob *job, Py_ssize_t n, const real *a, const real *b,
                          real *distance, Angle *angle) noexcept nogil:
-    """Distances of n pairs; of the cosine also their angles."""
+    """Write the distances of n pairs, and for the cosine also their angles."""
     cdef Py_ssize_t i
     cdef Py_ssize_t dim = job.dim
     cdef double square
@@ -70,7 +104,7 @@ cdef inline void measure(const PairJob *job, Py_ssize_t n, const real *a, const 
 
 cdef inline real slope_of(const PairJob *job, real g, real distance, const real *a, const real *b,
                           real *lift) noexcept nogil:
-    """What the difference of two rows, times `lift`, has to be multiplied by."""
+    """Return the factor that turns lift * (a - b) into the gradient by a; choose the lift."""
     cdef real zero = 0
     cdef real small = <real>(1e-30 if real is float else 1e-290)
     cdef int power = 100 if real is float else 900
@@ -85,29 +119,31 @@ cdef inline real slope_of(const PairJob *job, real g, real distance, const real 
     return g / distance
 
 
-cdef inline void turn_pair(Py_ssize_t dim, double slope, const Angle *angle, const real *a,
-                           const real *b, real *g, real *h) noexcept nogil:
+cdef inline void dispatch_cosine_gradient(Py_ssize_t dim, double slope, const Angle *angle,
+                                          const real *a, const real *b, real *g,
+                                          real *h) noexcept nogil:
     if real is float:
         if not angle.wide:
-            swing[float, float](dim, slope, angle, a, b, g, h, 0)
+            write_cosine_gradient[float, float](dim, slope, angle, a, b, g, h, 0)
             return
-    swing[real, double](dim, slope, angle, a, b, g, h, 0)
+    write_cosine_gradient[real, double](dim, slope, angle, a, b, g, h, 0)
 
 
-cdef inline void turn_three(Py_ssize_t dim, double slope, const Angle *near, const Angle *far,
-                            const real *a, const real *p, const real *n, real *g, real *h,
-                            real *o) noexcept nogil:
+cdef inline void dispatch_cosine_triplet_gradient(Py_ssize_t dim, double slope, const Angle *near,
+                                                  const Angle *far, const real *a, const real *p,
+                                                  const real *n, real *g, real *h,
+                                                  real *o) noexcept nogil:
     if real is float:
         if not (near.wide or far.wide):
-            swing_three[float, float](dim, slope, near, far, a, p, n, g, h, o, 0)
+            write_cosine_triplet_gradient[float, float](dim, slope, near, far, a, p, n, g, h, o, 0)
             return
-    swing_three[real, double](dim, slope, near, far, a, p, n, g, h, o, 0)
+    write_cosine_triplet_gradient[real, double](dim, slope, near, far, a, p, n, g, h, o, 0)
 
 
 # What a thread needs of each pair of a block. Doubles stand for numbers of either type.
 cdef struct PairStage:
-    double columns[7][TOGETHER_ROWS]
-    Angle angle[2][TOGETHER_ROWS]
+    double columns[7][MAX_ROWS_TOGETHER]
+    Angle angle[2][MAX_ROWS_TOGETHER]
 
 
 cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
@@ -140,11 +176,11 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
     for k in range(job.count):
         x[k] = rows_in[real](job, &job.x[k], start, n, <real *>scratch + k * size)
     # a few rows at a time: all sides come from memory side by side
-    for piece in range((n + MEASURED - 1) // MEASURED):
-        i = piece * MEASURED
+    for piece in range((n + MEASURED_ROWS - 1) // MEASURED_ROWS):
+        i = piece * MEASURED_ROWS
         for k in range(1, job.count):
-            measure[real](job, min(n - i, <Py_ssize_t>MEASURED), x[0] + i * dim, x[k] + i * dim,
-                          distance[k - 1] + i, angle[k - 1] + i)
+            measure[real](job, min(n - i, <Py_ssize_t>MEASURED_ROWS), x[0] + i * dim,
+                          x[k] + i * dim, distance[k - 1] + i, angle[k - 1] + i)
     for k in range(job.count if has_g else 0):
         g[k] = <real *>scratch + (job.count + k) * size
         if job.g[k].direct:
@@ -186,21 +222,25 @@ cdef void run_pairs_together(const PairJob *job, Py_ssize_t start, Py_ssize_t n,
             for k in range(job.count):
                 memset(g[k] + here, 0, dim * sizeof(real))
         elif job.count == 2 and job.distance == COSINE:
-            turn_pair[real](dim, g_block[i], &angle[0][i], x[0] + here, x[1] + here, g[0] + here,
-                            g[1] + here)
+            dispatch_cosine_gradient[real](dim, g_block[i], &angle[0][i], x[0] + here, x[1] + here,
+                                           g[0] + here, g[1] + here)
         elif job.count == 2:
             slope[0] = slope_of[real](job, g_block[i], distance[0][i], x[0] + here, x[1] + here,
                                       lift)
-            pull[real](dim, slope[0], lift[0], x[0] + here, x[1] + here, g[0] + here, g[1] + here)
+            write_distance_gradient[real](dim, slope[0], lift[0], x[0] + here, x[1] + here,
+                                          g[0] + here, g[1] + here)
         elif job.distance == COSINE:
-            turn_three[real](dim, sign * g_block[i], &angle[0][i], &angle[1][i], x[0] + here,
-                             x[1] + here, x[2] + here, g[0] + here, g[1] + here, g[2] + here)
+            dispatch_cosine_triplet_gradient[real](dim, sign * g_block[i], &angle[0][i],
+                                                   &angle[1][i], x[0] + here, x[1] + here,
+                                                   x[2] + here, g[0] + here, g[1] + here,
+                                                   g[2] + here)
         else:
             for k in range(2):
                 slope[k] = slope_of[real](job, sign * g_block[i], distance[k][i], x[0] + here,
                                           x[k + 1] + here, &lift[k])
-            pull_three[real](dim, slope, lift, x[0] + here, x[1] + here, x[2] + here, g[0] + here,
-                             g[1] + here, g[2] + here)
+            write_distance_triplet_gradient[real](dim, slope, lift, x[0] + here, x[1] + here,
+                                                  x[2] + here, g[0] + here, g[1] + here,
+                                                  g[2] + here)
     for k in range(job.count):
         rows_out[real](job, &job.g[k], start, n, g[k])
 
@@ -229,7 +269,7 @@ cdef int run_pairs(const PairJob *job, Sums *all) noexcept nogil:
     cdef PairStage *stages
     cdef Py_ssize_t size = job.vectors.size
     cdef Py_ssize_t blocks = (size + job.together - 1) // job.together
-    cdef Py_ssize_t length = max(TASK // max(job.together * job.dim, <Py_ssize_t>1),
+    cdef Py_ssize_t length = max(TASK_COMPONENTS // max(job.together * job.dim, <Py_ssize_t>1),
                                  (blocks + MAX_TASKS - 1) // MAX_TASKS, <Py_ssize_t>1)
     cdef Py_ssize_t tasks, task
     cdef int n_threads

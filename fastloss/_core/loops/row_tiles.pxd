@@ -5,7 +5,7 @@ A tile lies by rows or turned, class by class with LANES rows side by side. Turn
 every element without arithmetic, so results do not depend on the layout.
 """
 from libc.string cimport memcpy, memset
-from fastloss._core.jobs cimport FLOAT32, FLOAT64, LANES, PART, Operand, RowJob
+from fastloss._core.jobs cimport FLOAT32, FLOAT64, LANES, PART_CLASSES, Operand, RowJob
 from fastloss._core.formulas.math cimport real
 from fastloss._core.loops.layout cimport convert, convert_number, copy_items
 
@@ -37,13 +37,14 @@ cdef inline void unshuffle(Py_ssize_t quarter, const real *a, real *b) noexcept 
         b[3 * quarter + i] = a[4 * i + 3]
 
 
-cdef inline void turn(Py_ssize_t classes, const real *rows, real *spare, real *tile) noexcept nogil:
+cdef inline void transpose(Py_ssize_t classes, const real *rows, real *spare,
+                           real *tile) noexcept nogil:
     shuffle[real](LANES // 4 * classes, rows, spare)
     shuffle[real](LANES // 4 * classes, spare, tile)
 
 
-cdef inline void turn_back(Py_ssize_t classes, const real *tile, real *spare,
-                           real *rows) noexcept nogil:
+cdef inline void transpose_back(Py_ssize_t classes, const real *tile, real *spare,
+                                real *rows) noexcept nogil:
     unshuffle[real](LANES // 4 * classes, tile, spare)
     unshuffle[real](LANES // 4 * classes, spare, rows)
 
@@ -116,9 +117,9 @@ cdef inline void read_part(const RowJob *job, const Operand *a, Py_ssize_t start
     if not native:
         convert[real](a.type, size, spare, tile)
     if turned and not columns:
-        turn[real](classes, tile, spare, tile)
+        transpose[real](classes, tile, spare, tile)
     elif columns and not turned:
-        turn_back[real](classes, tile, spare, tile)
+        transpose_back[real](classes, tile, spare, tile)
 
 
 cdef inline void write_part(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
@@ -128,9 +129,9 @@ cdef inline void write_part(const RowJob *job, const Operand *a, Py_ssize_t star
     cdef Py_ssize_t size = LANES * classes
     cdef bint columns = by_columns(a)
     if turned and not columns:
-        turn_back[real](classes, tile, spare, tile)
+        transpose_back[real](classes, tile, spare, tile)
     elif columns and not turned:
-        turn[real](classes, tile, spare, tile)
+        transpose[real](classes, tile, spare, tile)
     if not turned and not columns:
         size = n * classes
     if is_native(job, a):
@@ -148,10 +149,10 @@ cdef inline void move_rows(const RowJob *job, const Operand *a, Py_ssize_t start
                            bint outward) noexcept nogil:
     """n rows as tiles, one after the other, or outward from them; those are overwritten then.
 
-    `parts` is room for two tiles of PART classes.
+    `parts` is room for two tiles of PART_CLASSES classes.
     """
     cdef real *part = <real *>parts
-    cdef real *part_spare = <real *>(parts + LANES * PART)
+    cdef real *part_spare = <real *>(parts + LANES * PART_CLASSES)
     cdef Py_ssize_t size = LANES * job.classes
     cdef Py_ssize_t i, k, first, count
     cdef Py_ssize_t done = 0
@@ -162,9 +163,9 @@ cdef inline void move_rows(const RowJob *job, const Operand *a, Py_ssize_t start
                            a.strides[1], outward)
     if not turned and by_columns(a):
         # a few classes at a time, so that what is turned stays close
-        for i in range((job.classes + PART - 1) // PART):
-            first = i * PART
-            count = min(job.classes - first, <Py_ssize_t>PART)
+        for i in range((job.classes + PART_CLASSES - 1) // PART_CLASSES):
+            first = i * PART_CLASSES
+            count = min(job.classes - first, <Py_ssize_t>PART_CLASSES)
             if outward:
                 for k in range(n):
                     memcpy(part + k * count, tiles + k * job.classes + first, count * sizeof(real))

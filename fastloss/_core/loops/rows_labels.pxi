@@ -1,15 +1,25 @@
 """Row-wise losses: what the labels and weights alone say. Part of `_kernels.pyx`."""
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from fastloss._core.formulas.math cimport real
+from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._core.jobs cimport CHUNK_ELEMENTS, RowJob, Survey
+from fastloss._core.loops.layout cimport fetch
+from fastloss._core.loops.rows_groups cimport rows_of_task
+from fastloss._core.loops.sums cimport accumulate, add, round_once
 
 cdef enum:
-    SURVEYED = 256     # rows looked at together; whole panels of a sum
+    SURVEYED_ROWS = 256  # rows looked at together; whole panels of a sum
 
 
 cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                       Survey *survey) noexcept nogil:
-    cdef double label_block[SURVEYED]
-    cdef real weight_block[SURVEYED]
-    cdef double share[SURVEYED]
-    cdef const double *labels = label_block
+                       const double *labels, Survey *survey) noexcept nogil:
+    """Add n rows to a survey; `labels` is NULL where targets are soft."""
+    cdef real weight_block[SURVEYED_ROWS]
+    cdef double share[SURVEYED_ROWS]
     cdef const real *w = NULL
     cdef Py_ssize_t i
     cdef Py_ssize_t wrong = 0
@@ -20,7 +30,6 @@ cdef void survey_block(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real t
     if job.vectors.w.data != NULL:
         w = fetch[real](&job.vectors, &job.vectors.w, start, n, weight_block)
     if not job.soft:
-        labels = fetch_labels(job, start, n, label_block)
         for i in range(n):
             v = labels[i]
             # adding and taking off 2^52 rounds to a whole number
@@ -49,15 +58,21 @@ cdef void survey_task(const RowJob *job, Py_ssize_t task, Py_ssize_t length,
                       Survey *survey) noexcept nogil:
     cdef Py_ssize_t at = task * length
     cdef Py_ssize_t stop = min(job.vectors.size, at + length)
+    cdef Py_ssize_t n
+    cdef double label_block[SURVEYED_ROWS]
+    cdef const double *labels = NULL
     cdef Mode before = enter_default_mode()
     memset(survey, 0, sizeof(Survey))
     survey.bad = -1
     while at < stop and survey.bad < 0:
+        n = min(stop - at, <Py_ssize_t>SURVEYED_ROWS)
+        if not job.soft:
+            labels = fetch[double](&job.vectors, &job.vectors.y, at, n, label_block)
         if job.vectors.single:
-            survey_block[float](job, at, min(stop - at, <Py_ssize_t>SURVEYED), 0, survey)
+            survey_block[float](job, at, n, 0, labels, survey)
         else:
-            survey_block[double](job, at, min(stop - at, <Py_ssize_t>SURVEYED), 0, survey)
-        at += SURVEYED
+            survey_block[double](job, at, n, 0, labels, survey)
+        at += SURVEYED_ROWS
     leave_default_mode(before)
 
 
@@ -69,11 +84,11 @@ cdef inline void add_survey(Survey *all, const Survey *part) noexcept nogil:
 
 
 cdef int survey_rows(const RowJob *job, Survey *all) noexcept nogil:
-    """Find a label that is none, and sum up what weighs."""
+    """Find the first invalid label, and add up the weights and the number of rows that count."""
     cdef Survey alone
     cdef Survey *surveys
     cdef Py_ssize_t size = job.vectors.size
-    cdef Py_ssize_t length = rows_of_task(job, CHUNK)
+    cdef Py_ssize_t length = rows_of_task(job, CHUNK_ELEMENTS)
     cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
     cdef Py_ssize_t task
     cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)

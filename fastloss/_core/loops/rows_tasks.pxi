@@ -1,7 +1,28 @@
-"""Row-wise losses: groups of rows through the passes of `rows_passes.pxi`.
+"""Row-wise losses: groups of rows through the passes of `rows_passes.pxd`.
 
 Part of `_kernels.pyx`.
 """
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.pyport cimport PY_SSIZE_T_MAX
+from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from fastloss._core.formulas.math cimport real
+from fastloss._core.fpmode cimport Mode, enter_default_mode, is_default_mode, leave_default_mode
+from fastloss._core.jobs cimport (CACHE_LINE_BYTES, CHUNK_ELEMENTS, GRAD_HESS, LANES, MAX_TILES,
+                                  MAX_TURNED_CLASSES, PANEL_GROUPS, PART_CLASSES, VALUE, Job,
+                                  Operand, RowJob, Sums)
+from fastloss._core.loops.layout cimport fetch, whole_lines
+from fastloss._core.loops.row_tiles cimport move_rows
+from fastloss._core.loops.rows_groups cimport (close_group, label_slopes, make_factors,
+                                               make_targets, open_group, rows_of_task)
+from fastloss._core.loops.rows_passes cimport (BEND, INVERSE, LACK, N_FACTORS, SCALE, SLOPE, TOTAL,
+                                               Group, add_distances, add_logs, add_rest, curves,
+                                               dense_slopes, exponentials, largest, log_slopes,
+                                               slopes)
+from fastloss._core.loops.sums cimport add, fold, round_once
 
 # ---- one tile, one row -------------------------------------------------------------------
 
@@ -10,7 +31,7 @@ cdef inline void sum_groups(const RowJob *job, Py_ssize_t n, const real *z, real
                             const real *top, real *panel, Group *lanes) noexcept nogil:
     """Sums of n groups whose largest scores are known; without e the exponentials are lost.
 
-    `panel` is room for PANEL groups.
+    `panel` is room for PANEL_GROUPS groups.
     """
     cdef Py_ssize_t i, at, m
     if not job.logits:
@@ -20,8 +41,8 @@ cdef inline void sum_groups(const RowJob *job, Py_ssize_t n, const real *z, real
         return
     if job.dense:
         add_distances[real](n, z, t, top, lanes)
-    for i in range((n + PANEL - 1) // PANEL):
-        at, m = i * PANEL * LANES, min(n - i * PANEL, <Py_ssize_t>PANEL)
+    for i in range((n + PANEL_GROUPS - 1) // PANEL_GROUPS):
+        at, m = i * PANEL_GROUPS * LANES, min(n - i * PANEL_GROUPS, <Py_ssize_t>PANEL_GROUPS)
         exponentials[real](m, z + at, top, e + at if e != NULL else panel)
         add_rest[real](m, e + at if e != NULL else panel, lanes)
 
@@ -39,8 +60,9 @@ cdef inline void sum_tile(const RowJob *job, Py_ssize_t n, real *z, const real *
     sum_groups[real](job, job.classes, z, z, t, top, panel, rows)
 
 
-cdef inline void fill_tail(const RowJob *job, const real *row, real filler, real *tail) noexcept nogil:
-    """What is beyond the last whole group of a row, as a group."""
+cdef inline void fill_tail(const RowJob *job, const real *row, real filler,
+                           real *tail) noexcept nogil:
+    """Copy the classes beyond the last whole group of a row into a group of their own."""
     cdef Py_ssize_t main = job.classes // LANES * LANES
     cdef Py_ssize_t k
     for k in range(LANES):
@@ -86,7 +108,7 @@ cdef inline void sum_row(const RowJob *job, Py_ssize_t k, const real *z, real *e
 
 cdef inline void derive(const RowJob *job, Py_ssize_t n, real *e, const real *t, real *h,
                         const real *lanes) noexcept nogil:
-    """From exponentials, or probabilities, to derivatives, in place: n groups."""
+    """Turn the exponentials or probabilities of n groups into derivatives, in place."""
     cdef const real *scale = lanes + SCALE * LANES
     cdef const real *inverse = lanes + INVERSE * LANES
     cdef const real *lack = lanes + LACK * LANES
@@ -103,7 +125,7 @@ cdef inline void derive(const RowJob *job, Py_ssize_t n, real *e, const real *t,
 
 cdef inline void derive_row(const RowJob *job, Py_ssize_t k, real *e, const real *t, real *h,
                             const real *factors) noexcept nogil:
-    """The same for row k of a group, whose factors go into all lanes."""
+    """Turn row k of a group into derivatives; its factors go into all lanes."""
     cdef real lanes[N_FACTORS * LANES]
     cdef real e_tail[LANES]
     cdef real t_tail[LANES]
@@ -129,13 +151,20 @@ cdef inline void derive_row(const RowJob *job, Py_ssize_t k, real *e, const real
 # What a thread needs beside the rows themselves and is too large for a small stack. Doubles
 # stand for numbers of either type.
 cdef struct RowStage:
-    double panel[PANEL * LANES]
-    double parts[2 * LANES * PART]
+    double panel[PANEL_GROUPS * LANES]
+    double parts[2 * LANES * PART_CLASSES]
 
 
 cdef inline Py_ssize_t row_space(const RowJob *job) noexcept nogil:
     """Bytes of the rows worked on together, as tiles; a whole number of cache lines."""
-    return (job.together * job.classes + LANES) * <Py_ssize_t>sizeof(double) // LINE * LINE + LINE
+    cdef Py_ssize_t size = (job.together * job.classes + LANES) * <Py_ssize_t>sizeof(double)
+    return size // CACHE_LINE_BYTES * CACHE_LINE_BYTES + CACHE_LINE_BYTES
+
+
+cdef const double *fetch_labels(const RowJob *job, Py_ssize_t start, Py_ssize_t n,
+                                double *block) noexcept nogil:
+    """Return the labels of n rows as doubles: one function for both types of scores."""
+    return fetch[double](&job.vectors, &job.vectors.y, start, n, block)
 
 
 cdef void carry_rows(const RowJob *job, const Operand *a, Py_ssize_t start, Py_ssize_t n,
@@ -160,14 +189,16 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
                             char *scratch, Sums *sums) noexcept nogil:
     """Rows that are worked on together: pass by pass, so that passes of short rows overlap."""
     cdef RowStage *stage = <RowStage *>(scratch + 5 * row_space(job))
-    cdef Group groups[TILES]
-    cdef real top[TILES * LANES]
-    cdef real label_slope[TILES * LANES]
-    cdef real *spot[TILES * LANES]          # of the derivative by the score of the label
-    cdef real factors[TILES * N_FACTORS * LANES]
+    cdef Group groups[MAX_TILES]
+    cdef double label_block[LANES]
+    cdef const double *labels = NULL
+    cdef real top[MAX_TILES * LANES]
+    cdef real label_slope[MAX_TILES * LANES]
+    cdef real *spot[MAX_TILES * LANES]          # of the derivative by the score of the label
+    cdef real factors[MAX_TILES * N_FACTORS * LANES]
     cdef real *panel = <real *>stage.panel
     cdef const Job *at = &job.vectors
-    cdef bint turned = job.classes <= TURNED
+    cdef bint turned = job.classes <= MAX_TURNED_CLASSES
     cdef bint has_g = at.outputs != VALUE
     cdef bint has_h = at.outputs == GRAD_HESS
     cdef bint direct_g = has_g and not turned and at.g.direct
@@ -192,7 +223,9 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
         carry_rows[real](job, &at.y, start, n, turned, t, spare, stage, False)
     for tile in range(tiles):
         count = min(n - tile * LANES, <Py_ssize_t>LANES)
-        open_group[real](job, start + tile * LANES, count, 0, &groups[tile])
+        if not job.soft:
+            labels = fetch_labels(job, start + tile * LANES, count, label_block)
+        open_group[real](job, start + tile * LANES, count, 0, labels, &groups[tile])
         if job.dense:
             make_targets[real](job, count, turned, &groups[tile], t + tile * size)
     if turned:
@@ -260,13 +293,6 @@ cdef void run_rows_together(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
         carry_rows[real](job, &at.h, start, n, turned, h, spare, stage, True)
 
 
-cdef Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil:
-    """Rows of one task: whole tiles, from the shape alone."""
-    cdef Py_ssize_t unit = LANES * max(<Py_ssize_t>1, least // LANES)
-    cdef Py_ssize_t units = (job.vectors.size + unit - 1) // unit
-    return (units + MAX_TASKS - 1) // MAX_TASKS * unit
-
-
 cdef void run_rows_task(const RowJob *job, Py_ssize_t task, Py_ssize_t length, char *scratch,
                         Sums *sums) noexcept nogil:
     cdef Py_ssize_t start = task * length
@@ -287,7 +313,7 @@ cdef int run_rows(const RowJob *job, Sums *all) noexcept nogil:
     cdef Sums *sums
     cdef char *room
     cdef Py_ssize_t size = job.vectors.size
-    cdef Py_ssize_t length = rows_of_task(job, CHUNK // max(job.classes, <Py_ssize_t>1))
+    cdef Py_ssize_t length = rows_of_task(job, CHUNK_ELEMENTS // max(job.classes, <Py_ssize_t>1))
     cdef Py_ssize_t tasks = (size + length - 1) // length if size else 0
     cdef Py_ssize_t task, scratch
     cdef int n_threads = <int>min(tasks, <Py_ssize_t>job.vectors.n_threads)
@@ -298,8 +324,9 @@ cdef int run_rows(const RowJob *job, Sums *all) noexcept nogil:
     # what five spaces and the rest of each thread take has to be a number
     if job.classes > PY_SSIZE_T_MAX // (8 * <Py_ssize_t>sizeof(double) * n_threads) // job.together:
         return -1
-    scratch = 5 * row_space(job) + <Py_ssize_t>sizeof(RowStage) // LINE * LINE + LINE
-    sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * scratch + LINE)
+    scratch = <Py_ssize_t>sizeof(RowStage) // CACHE_LINE_BYTES * CACHE_LINE_BYTES + CACHE_LINE_BYTES
+    scratch += 5 * row_space(job)
+    sums = <Sums *>malloc(tasks * sizeof(Sums) + n_threads * scratch + CACHE_LINE_BYTES)
     if sums == NULL:
         return -1
     room = whole_lines(<char *>(sums + tasks))

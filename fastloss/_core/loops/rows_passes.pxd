@@ -1,8 +1,9 @@
-"""Row-wise losses: one cost for a row of class scores. Part of `_kernels.pyx`.
+# cython: language_level=3
+"""Row-wise losses: one cost for a row of class scores.
 
 A. One shape of loop. All arithmetic on scores runs over n groups of LANES numbers. Up to
-   TURNED classes a group is one class of LANES rows, which were turned on the way in
-   (`_tiles`); beyond, it is LANES classes of one row, and sums over the lanes follow. The
+   MAX_TURNED_CLASSES classes a group is one class of LANES rows, which were turned on the way in
+   (`row_tiles.pxd`); beyond, it is LANES classes of one row, and sums over the lanes follow. The
    number of classes alone decides, so a result does not depend on the layout.
 B. Nearly perfect predictions. With m the largest score of a row and e_j = exp(z_j - m), the
    class that has it is left out of the sum: rest = sum of the other e_j. Then
@@ -11,13 +12,11 @@ B. Nearly perfect predictions. With m the largest score of a row and e_j = exp(z
 C. Infinite scores. z_j = m gives e_j = 1 also where their difference is NaN: a lone +inf has
    probability 1. Where a second one is as infinite, there is no limit and the row is NaN.
 """
-
 from libc.math cimport INFINITY, NAN
 
-from fastloss._core.jobs cimport PANEL, PART, TILES, TURNED, RowJob, Survey
-from fastloss._core.formulas.math cimport exp_negative, log1p_, times
+from fastloss._core.formulas.math cimport exp_negative, log1p_, real, times
 from fastloss._core.formulas.probability cimport Log, minus_log
-from fastloss._core.loops.row_tiles cimport move_rows
+from fastloss._core.jobs cimport DEPTH, LANES
 
 # One number for each row of a tile, or for each lane while a row is summed.
 cdef struct Group:
@@ -199,7 +198,8 @@ cdef inline void curves(Py_ssize_t n, const real *e, const real *inverse, const 
 
 
 cdef inline void dense_slopes(Py_ssize_t n, real *e, const real *t, const real *inverse,
-                              const real *lack, const real *total, const real *scale) noexcept nogil:
+                              const real *lack, const real *total,
+                              const real *scale) noexcept nogil:
     """Gradient with a target of every class: (T - t) s - t (1 - s), which is T s - t."""
     cdef Py_ssize_t j, k
     cdef real one = 1
@@ -238,7 +238,6 @@ cdef inline void log_slopes(const Log *clip, Py_ssize_t n, real *p, const real *
     """Gradient in place of p, and the hessian if h is given."""
     cdef Log c = clip[0]
     cdef Py_ssize_t j, k
-    cdef real zero = 0
     cdef real f, g, b, v
     cdef real x[LANES]
     cdef real y[LANES]

@@ -1,14 +1,31 @@
-"""Rows as the kernels of all pairs want them, and gradients by rows from what those sum up.
+# cython: language_level=3
+"""Rows as the kernels of all pairs want them, and gradients by rows from what those sum up."""
+import numpy as np
 
-Part of `batch.pyx`.
-"""
+cimport numpy as cnp
+from cython.parallel cimport prange
+from libc.math cimport INFINITY, fabs, sqrt
 
-cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
-    return (n + MOST - 1) // MOST * MOST
+from fastloss._core.formulas.batch cimport lift_of, squares_fit
+from fastloss._core.formulas.math cimport real
+from fastloss._core.fpmode cimport Mode, enter_default_mode, leave_default_mode
+from fastloss._core.jobs cimport CACHE_LINE_BYTES, BLOCK_ROWS
+
+cnp.import_array()
+
+cdef enum:
+    CANDIDATE_ROWS = 8  # rows of a side whose components may be the center's
 
 
-cdef inline Py_ssize_t blocks_of(Py_ssize_t n) noexcept nogil:
-    return (n + SIDE - 1) // SIDE
+cdef double total_of(const double *x, Py_ssize_t n) noexcept:
+    """The sum, with what its roundings lost."""
+    cdef double total = 0, lost = 0, t
+    cdef Py_ssize_t i
+    for i in range(n):
+        t = total + x[i]
+        lost += (total - t) + x[i] if abs(total) >= abs(x[i]) else (x[i] - t) + total
+        total = t
+    return total + lost if lost == lost else total       # what an infinite sum lost is NaN
 
 
 cdef inline double square_of(const real *x, Py_ssize_t dim, double lift) noexcept nogil:
@@ -139,11 +156,11 @@ cdef double finish_rows(const real *x, const real *g, const double *rest, Py_ssi
 cdef cnp.ndarray zeros(Py_ssize_t n, Py_ssize_t width, bint single):
     """A matrix of zeros whose first element is at a whole cache line."""
     cdef cnp.npy_intp shape[2]
-    cdef cnp.npy_intp size = n * width * (4 if single else 8) + ALIGNED
+    cdef cnp.npy_intp size = n * width * (4 if single else 8) + CACHE_LINE_BYTES
     cdef cnp.ndarray room = cnp.PyArray_ZEROS(1, &size, cnp.NPY_UINT8, False)
     cdef size_t start = <size_t>cnp.PyArray_DATA(room)
     cdef cnp.ndarray matrix
-    start += (ALIGNED - start % ALIGNED) % ALIGNED
+    start += (CACHE_LINE_BYTES - start % CACHE_LINE_BYTES) % CACHE_LINE_BYTES
     shape[0] = n
     shape[1] = width
     matrix = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE,
@@ -153,34 +170,13 @@ cdef cnp.ndarray zeros(Py_ssize_t n, Py_ssize_t width, bint single):
 
 
 cdef cnp.ndarray doubles(Py_ssize_t n):
-    """Zeros."""
+    """Return a vector of zeros."""
     cdef cnp.npy_intp size = n
     return cnp.PyArray_ZEROS(1, &size, cnp.NPY_DOUBLE, False)
 
 
-cdef inline double *numbers(cnp.ndarray a) noexcept:
-    return <double *>cnp.PyArray_DATA(a)
-
-
 cdef class Rows:
     """The rows of one side, as the kernels want them."""
-
-    cdef readonly Py_ssize_t n
-    cdef readonly object dtype         # of the computation
-    cdef readonly object sums          # of each row, by kind
-    cdef cnp.ndarray source            # (n, dim), contiguous; kept of losses of distances
-    cdef Py_ssize_t dim
-    cdef Py_ssize_t width
-    cdef bint single
-    cdef bint normalize
-    cdef bint distance
-    cdef cnp.ndarray x
-    cdef cnp.ndarray base
-    cdef cnp.ndarray norm              # of rows times `lift`, a power of two
-    cdef cnp.ndarray lift
-    cdef cnp.ndarray labels
-    cdef cnp.ndarray g
-    cdef cnp.ndarray rest
 
     def __init__(self, cnp.ndarray source, labels, bint normalize, bint distance):
         self.source = source
@@ -209,7 +205,7 @@ cdef class Rows:
 
     cdef void closest_typed(self, const double *mean, double *found, real tag):
         cdef const real *x = <const real *>cnp.PyArray_DATA(self.source)
-        cdef Py_ssize_t r, i, k, count = min(self.n, <Py_ssize_t>CANDIDATES)
+        cdef Py_ssize_t r, i, k, count = min(self.n, <Py_ssize_t>CANDIDATE_ROWS)
         cdef double t
         for r in range(count):
             i = r * self.n // count * self.dim
@@ -227,7 +223,10 @@ cdef class Rows:
         return largest + 1
 
     cdef Py_ssize_t by_class(self, Py_ssize_t classes, Py_ssize_t *starts, Py_ssize_t *members):
-        """Put rows together by class, in order; starts are 0 yet. Returns the largest class's size."""
+        """Put rows together by class, in order, and return the size of the largest class.
+
+        All `starts` have to be 0 before.
+        """
         cdef const int *label = <const int *>cnp.PyArray_DATA(self.labels)
         cdef Py_ssize_t i, start = 0, size, largest = 0
         for i in range(self.n):
@@ -274,11 +273,11 @@ cdef class Rows:
         cdef double *norm = numbers(self.norm)
         cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
-            measure_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, normalize, norm,
-                               lift, totals + block * dim)
+            measure_rows[real](x, block * BLOCK_ROWS, min(n, (block + 1) * BLOCK_ROWS), dim,
+                               normalize, norm, lift, totals + block * dim)
 
     cdef pack(self, const double *center, bint cosine, int n_threads):
-        """Copies, around a center."""
+        """Copy the rows, scaled and centred."""
         self.x = zeros(padded(self.n), self.width, self.single)
         self.base = zeros(1, padded(self.n), self.single)
         if self.dim == 0 and cosine:
@@ -299,8 +298,8 @@ cdef class Rows:
         cdef double *norm = numbers(self.norm)
         cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
-            pack_rows[real](x, block * SIDE, min(n, (block + 1) * SIDE), dim, width, normalize,
-                            norm, lift, center, distance, cosine, out, base)
+            pack_rows[real](x, block * BLOCK_ROWS, min(n, (block + 1) * BLOCK_ROWS), dim, width,
+                            normalize, norm, lift, center, distance, cosine, out, base)
 
     cdef start(self, bint gradient, bint largest, bint more, bint keep=False):
         """Room for what a pass sums up; `more` and `keep` say which sums the next goes on with."""
@@ -319,7 +318,7 @@ cdef class Rows:
 
     cdef tuple gradient(self, cnp.ndarray center, double scale, int n_threads):
         cdef cnp.ndarray out = self.g
-        cdef Py_ssize_t block, blocks = blocks_of(self.n)
+        cdef Py_ssize_t blocks = blocks_of(self.n)
         cdef cnp.ndarray along = doubles(blocks)
         if cnp.PyArray_DIM(out, 0) != self.n or self.width != self.dim:
             out = np.empty((self.n, self.dim), self.dtype)
@@ -344,6 +343,7 @@ cdef class Rows:
         cdef double *norm = numbers(self.norm)
         cdef double *lift = numbers(self.lift)
         for block in prange(blocks_of(n), nogil=True, schedule="static", num_threads=n_threads):
-            along[block] = finish_rows[real](x, g, rest, block * SIDE, min(n, (block + 1) * SIDE),
-                                             dim, width, normalize, norm, lift, center, distance,
-                                             scale, row + block * dim, out)
+            along[block] = finish_rows[real](x, g, rest, block * BLOCK_ROWS,
+                                             min(n, (block + 1) * BLOCK_ROWS), dim, width,
+                                             normalize, norm, lift, center, distance, scale,
+                                             row + block * dim, out)

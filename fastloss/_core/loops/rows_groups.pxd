@@ -1,7 +1,14 @@
-"""Row-wise losses: what the rows of a group have one number of, before and after their sums.
+# cython: language_level=3
+"""Row-wise losses: what the rows of a group have one number of, before and after their sums."""
+from libc.math cimport NAN
+from libc.string cimport memcpy
 
-Part of `_kernels.pyx`.
-"""
+from fastloss._core.formulas.math cimport real
+from fastloss._core.jobs cimport LANES, MAX_TASKS, MAX_TURNED_CLASSES, RowJob, Sums
+from fastloss._core.loops.layout cimport fetch, flush
+from fastloss._core.loops.rows_passes cimport (BEND, INVERSE, LACK, SCALE, SLOPE, TOTAL, Group,
+                                               settle, settle_dense, settle_label)
+from fastloss._core.loops.sums cimport add, fold
 
 
 cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
@@ -11,21 +18,14 @@ cdef inline Py_ssize_t class_of(const RowJob *job, double label) noexcept nogil:
     return <Py_ssize_t>(label if label < last else last)
 
 
-cdef const double *fetch_labels(const RowJob *job, Py_ssize_t start, Py_ssize_t n,
-                                double *block) noexcept nogil:
-    return fetch[double](&job.vectors, &job.vectors.y, start, n, block)
-
-
 cdef inline double share_of(const RowJob *job, Py_ssize_t label) noexcept nogil:
     return 1 if job.class_weights == NULL else job.class_weights[label]
 
 
 cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, real tag,
-                            Group *rows) noexcept nogil:
-    """Labels and weights of n rows."""
-    cdef double label_block[LANES]
+                            const double *labels, Group *rows) noexcept nogil:
+    """Set the labels and the weights of n rows; `labels` is not read where targets are soft."""
     cdef real weight_block[LANES]
-    cdef const double *labels
     cdef const real *w
     cdef Py_ssize_t k
     rows.any_ignored = False
@@ -41,7 +41,6 @@ cdef inline void open_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, r
             rows.weight[k] = w[k]
     if job.soft:
         return
-    labels = fetch_labels(job, start, n, label_block)
     for k in range(n):
         rows.label[k] = class_of(job, labels[k])
     if job.ignored == job.ignored:
@@ -89,7 +88,7 @@ cdef inline void label_slopes(const Group *rows, const double *scale, real *e) n
 
 cdef inline void close_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, const real *top,
                              Group *rows, Sums *sums) noexcept nogil:
-    """From the sums of n rows to their losses, and where those go."""
+    """Compute the losses of n rows from their sums; store them and add them up."""
     cdef Py_ssize_t k
     cdef double number[LANES]
     cdef real losses[LANES]
@@ -111,7 +110,7 @@ cdef inline void close_group(const RowJob *job, Py_ssize_t start, Py_ssize_t n, 
         number[k] = 0
     if job.vectors.f.data != NULL:
         flush[real](&job.vectors, &job.vectors.f, start, n, losses)
-    if job.vectors.want_sum and job.classes <= TURNED:
+    if job.vectors.want_sum and job.classes <= MAX_TURNED_CLASSES:
         add(&sums.loss, fold(number), 0)
     elif job.vectors.want_sum:      # the rows of a group may be fewer in another layout
         for k in range(n):
@@ -133,3 +132,10 @@ cdef inline void make_factors(const RowJob *job, Group *rows, real *factors) noe
         factors[SLOPE * LANES + k] = <real>(rows.scale[k] * rows.inverse[k])
     for k in range(LANES):
         factors[BEND * LANES + k] = <real>(rows.scale[k] * (rows.total[k] if job.dense else 1))
+
+
+cdef inline Py_ssize_t rows_of_task(const RowJob *job, Py_ssize_t least) noexcept nogil:
+    """Return the number of rows of one task: whole tiles, from the shape alone."""
+    cdef Py_ssize_t unit = LANES * max(<Py_ssize_t>1, least // LANES)
+    cdef Py_ssize_t units = (job.vectors.size + unit - 1) // unit
+    return (units + MAX_TASKS - 1) // MAX_TASKS * unit

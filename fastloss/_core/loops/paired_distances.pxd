@@ -1,12 +1,20 @@
-"""Two rows: sums over their components, and what a derivative by their distance makes of them.
+# cython: language_level=3
+"""Two rows: sums over their components, and the gradients of their distance.
 
-Part of `_kernels.pyx`; `paired.pxi` says why.
+`paired.pxi` says why.
 """
-from libc.math cimport frexp, ldexp, sqrt
+from libc.math cimport sqrt
+from libc.string cimport memset
+
+from fastloss._core.formulas.batch cimport lift_of, squares_fit
+from fastloss._core.formulas.math cimport real
+from fastloss._core.jobs cimport LANES
+from fastloss._core.loops.batch_exact cimport PARALLEL
+from fastloss._core.loops.sums cimport fold
 
 cdef enum:
-    ROUNDS = 4         # of LANES components that a lane adds up in a register
-    STRETCH = 64       # rounds after which lanes are added up in double
+    PANEL_ROUNDS = 4     # of LANES components that a lane adds up in a register
+    STRETCH_ROUNDS = 64  # rounds after which lanes are added up in double
 
 # The direction of two rows relative to each other.
 cdef struct Angle:
@@ -54,40 +62,22 @@ cdef inline double square_distance(Py_ssize_t dim, const real *a, const real *b)
     cdef double total = 0
     cdef Py_ssize_t stretch, start, i, k, panels
     cdef Py_ssize_t rounds = dim // LANES
-    for stretch in range(rounds // STRETCH + 1):
-        start = stretch * STRETCH
+    for stretch in range(rounds // STRETCH_ROUNDS + 1):
+        start = stretch * STRETCH_ROUNDS
         for k in range(LANES):
             lanes[k] = 0
-        panels = min(rounds - start, <Py_ssize_t>STRETCH) // ROUNDS
+        panels = min(rounds - start, <Py_ssize_t>STRETCH_ROUNDS) // PANEL_ROUNDS
         for i in range(panels):
-            add_squares_panel[real](ROUNDS, a + (start + i * ROUNDS) * LANES,
-                                    b + (start + i * ROUNDS) * LANES, lanes)
-        for i in range(start + panels * ROUNDS, min(rounds, start + STRETCH)):
+            add_squares_panel[real](PANEL_ROUNDS, a + (start + i * PANEL_ROUNDS) * LANES,
+                                    b + (start + i * PANEL_ROUNDS) * LANES, lanes)
+        for i in range(start + panels * PANEL_ROUNDS, min(rounds, start + STRETCH_ROUNDS)):
             add_squares_panel[real](1, a + i * LANES, b + i * LANES, lanes)
-        if start + STRETCH > rounds:
+        if start + STRETCH_ROUNDS > rounds:
             for k in range(dim - rounds * LANES):
                 t = a[rounds * LANES + k] - b[rounds * LANES + k]
                 lanes[k] += t * t
         total += fold_lanes[real](lanes)
     return total
-
-
-cdef double careful_distance(Py_ssize_t dim, const real *a, const real *b,
-                             int lift) noexcept nogil:
-    """The distance, times 2^lift, where its square is not between the ends of the range."""
-    cdef double t, largest = 0, total = 0
-    cdef Py_ssize_t k
-    cdef int exponent = 0
-    for k in range(dim):
-        t = fabs(<double>a[k] - b[k])
-        largest = t if t > largest else largest
-    if largest == 0 or largest == INFINITY:
-        return largest
-    frexp(largest, &exponent)
-    for k in range(dim):
-        t = ldexp(<double>a[k] - b[k], -exponent)
-        total += t * t
-    return ldexp(sqrt(total), exponent + lift)
 
 
 cdef inline void add_products_panel(Py_ssize_t rounds, const real *a, const real *b, inner *aa,
@@ -111,7 +101,7 @@ cdef inline void add_products_panel(Py_ssize_t rounds, const real *a, const real
 
 cdef inline void add_products(Py_ssize_t dim, const real *a, const real *b, inner tag,
                               double *sums) noexcept nogil:
-    """Of two rows: a a, b b and a b."""
+    """Write the sums of a a, b b and a b over the components of two rows."""
     cdef inner aa[LANES]
     cdef inner bb[LANES]
     cdef inner ab[LANES]
@@ -121,19 +111,19 @@ cdef inline void add_products(Py_ssize_t dim, const real *a, const real *b, inne
     sums[0] = 0
     sums[1] = 0
     sums[2] = 0
-    for stretch in range(rounds // STRETCH + 1):
-        start = stretch * STRETCH
+    for stretch in range(rounds // STRETCH_ROUNDS + 1):
+        start = stretch * STRETCH_ROUNDS
         for k in range(LANES):
             aa[k] = 0
             bb[k] = 0
             ab[k] = 0
-        panels = min(rounds - start, <Py_ssize_t>STRETCH) // ROUNDS
+        panels = min(rounds - start, <Py_ssize_t>STRETCH_ROUNDS) // PANEL_ROUNDS
         for i in range(panels):
-            add_products_panel[real, inner](ROUNDS, a + (start + i * ROUNDS) * LANES,
-                                            b + (start + i * ROUNDS) * LANES, aa, bb, ab)
-        for i in range(start + panels * ROUNDS, min(rounds, start + STRETCH)):
+            add_products_panel[real, inner](PANEL_ROUNDS, a + (start + i * PANEL_ROUNDS) * LANES,
+                                            b + (start + i * PANEL_ROUNDS) * LANES, aa, bb, ab)
+        for i in range(start + panels * PANEL_ROUNDS, min(rounds, start + STRETCH_ROUNDS)):
             add_products_panel[real, inner](1, a + i * LANES, b + i * LANES, aa, bb, ab)
-        if start + STRETCH > rounds:
+        if start + STRETCH_ROUNDS > rounds:
             for k in range(dim - rounds * LANES):
                 x = <inner>a[rounds * LANES + k]
                 y = <inner>b[rounds * LANES + k]
@@ -145,8 +135,8 @@ cdef inline void add_products(Py_ssize_t dim, const real *a, const real *b, inne
         sums[2] += fold_lanes[inner](ab)
 
 
-cdef inline void add_turns_panel(Py_ssize_t rounds, const real *a, const real *b,
-                                 const Angle *angle, double *lanes) noexcept nogil:
+cdef inline void add_unit_squares_panel(Py_ssize_t rounds, const real *a, const real *b,
+                                        const Angle *angle, double *lanes) noexcept nogil:
     cdef double lift_a = angle.lift_a
     cdef double lift_b = angle.lift_b
     cdef double of_a = angle.a
@@ -161,20 +151,21 @@ cdef inline void add_turns_panel(Py_ssize_t rounds, const real *a, const real *b
         lanes[k] = s
 
 
-cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b,
-                               const Angle *angle) noexcept nogil:
-    """The square of the distance of two rows that are scaled to unit length."""
+cdef inline double unit_distance_square(Py_ssize_t dim, const real *a, const real *b,
+                                        const Angle *angle) noexcept nogil:
+    """Return the square of the distance of two rows scaled to unit length."""
     cdef double lanes[LANES]
     cdef double t
     cdef Py_ssize_t i, k
     cdef Py_ssize_t rounds = dim // LANES
-    cdef Py_ssize_t panels = rounds // ROUNDS
+    cdef Py_ssize_t panels = rounds // PANEL_ROUNDS
     for k in range(LANES):
         lanes[k] = 0
     for i in range(panels):
-        add_turns_panel[real](ROUNDS, a + i * ROUNDS * LANES, b + i * ROUNDS * LANES, angle, lanes)
-    for i in range(panels * ROUNDS, rounds):
-        add_turns_panel[real](1, a + i * LANES, b + i * LANES, angle, lanes)
+        add_unit_squares_panel[real](PANEL_ROUNDS, a + i * PANEL_ROUNDS * LANES,
+                                     b + i * PANEL_ROUNDS * LANES, angle, lanes)
+    for i in range(panels * PANEL_ROUNDS, rounds):
+        add_unit_squares_panel[real](1, a + i * LANES, b + i * LANES, angle, lanes)
     for k in range(dim - rounds * LANES):
         t = (a[rounds * LANES + k] * angle.lift_a * angle.a
              - b[rounds * LANES + k] * angle.lift_b * angle.b)
@@ -182,9 +173,9 @@ cdef inline double square_turn(Py_ssize_t dim, const real *a, const real *b,
     return fold(lanes)
 
 
-cdef void add_lifted_products(Py_ssize_t dim, const real *a, const real *b, double lift_a,
-                              double lift_b, double *sums) noexcept nogil:
-    """`add_products` of rows that are multiplied by powers of two."""
+cdef inline void add_lifted_products(Py_ssize_t dim, const real *a, const real *b, double lift_a,
+                                     double lift_b, double *sums) noexcept nogil:
+    """Write the sums of `add_products` for rows times their powers of two."""
     cdef double x, y
     cdef Py_ssize_t k
     memset(sums, 0, 3 * sizeof(double))
@@ -232,7 +223,7 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
     angle.cosine = sums[2] / sqrt(sums[0] * sums[1])
     angle.distance = 1 - angle.cosine
     if careful or angle.distance < least:
-        angle.distance = 0.5 * square_turn[real](dim, a, b, angle)
+        angle.distance = 0.5 * unit_distance_square[real](dim, a, b, angle)
         if 2 * angle.distance <= PARALLEL:
             angle.distance = 0
         angle.cosine = 1 - angle.distance
@@ -241,9 +232,9 @@ cdef inline void measure_angle(Py_ssize_t dim, const real *a, const real *b,
 # ---- gradients -----------------------------------------------------------------------------
 
 
-cdef inline void pull(Py_ssize_t dim, real slope, real lift, const real *a, const real *b,
-                      real *g, real *h) noexcept nogil:
-    """Of a distance by differences, on both sides."""
+cdef inline void write_distance_gradient(Py_ssize_t dim, real slope, real lift, const real *a,
+                                         const real *b, real *g, real *h) noexcept nogil:
+    """Write slope * lift * (a - b) to g and its negative to h."""
     cdef Py_ssize_t k
     cdef real t
     for k in range(dim):
@@ -252,10 +243,14 @@ cdef inline void pull(Py_ssize_t dim, real slope, real lift, const real *a, cons
         h[k] = -t
 
 
-cdef inline void pull_three(Py_ssize_t dim, const real *slope, const real *lift, const real *a,
-                            const real *p, const real *n, real *g, real *h,
-                            real *o) noexcept nogil:
-    """Of a difference of two such distances from a."""
+cdef inline void write_distance_triplet_gradient(Py_ssize_t dim, const real *slope,
+                                                 const real *lift, const real *a, const real *p,
+                                                 const real *n, real *g, real *h,
+                                                 real *o) noexcept nogil:
+    """Write the gradient of the distance (a, p) minus the distance (a, n) to g, h and o.
+
+    The slopes are those of `write_distance_gradient`, first for p and then for n.
+    """
     cdef Py_ssize_t k
     cdef real near = slope[0]
     cdef real far = slope[1]
@@ -272,9 +267,10 @@ cdef inline void pull_three(Py_ssize_t dim, const real *slope, const real *lift,
         o[k] = far * (lift_far * (a[k] - n[k]))
 
 
-cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const real *a,
-                       const real *b, real *g, real *h, inner tag) noexcept nogil:
-    """Of 1 - cos, on both sides."""
+cdef inline void write_cosine_gradient(Py_ssize_t dim, double slope, const Angle *angle,
+                                       const real *a, const real *b, real *g, real *h,
+                                       inner tag) noexcept nogil:
+    """Write slope times the gradient of 1 - cos(a, b) by a to g and by b to h."""
     cdef Py_ssize_t k
     cdef inner lift_a = <inner>angle.lift_a
     cdef inner lift_b = <inner>angle.lift_b
@@ -291,10 +287,11 @@ cdef inline void swing(Py_ssize_t dim, double slope, const Angle *angle, const r
         h[k] = <real>(slope_b * (cosine * y - x) * lift_b)
 
 
-cdef inline void swing_three(Py_ssize_t dim, double slope, const Angle *near, const Angle *far,
-                             const real *a, const real *p, const real *n, real *g, real *h,
-                             real *o, inner tag) noexcept nogil:
-    """Of a difference of two such."""
+cdef inline void write_cosine_triplet_gradient(Py_ssize_t dim, double slope, const Angle *near,
+                                               const Angle *far, const real *a, const real *p,
+                                               const real *n, real *g, real *h, real *o,
+                                               inner tag) noexcept nogil:
+    """Write slope times the gradient of cos(a, n) - cos(a, p) by a, p and n to g, h and o."""
     cdef Py_ssize_t k
     cdef inner lift_a = <inner>near.lift_a
     cdef inner lift_p = <inner>near.lift_b

@@ -1,14 +1,14 @@
+# cython: language_level=3
 """The square of the distance of two rows in twice the precision of doubles.
-
-Part of `_kernels.pyx`.
 
 Distances from products are rounded, and so is what equality or a sign of theirs decides: which of
 two rows is nearer, whether a margin is met. What lies closer than those roundings is computed once
 more, from the rows as they came: products and sums with what their roundings lost, so that all that
 doubles hold exactly is told apart, and what is equal is equal.
 """
-from libc.math cimport fma, nextafter, nextafterf, sqrt
+from libc.math cimport INFINITY, fabs, fma, nextafter, nextafterf, sqrt
 
+from fastloss._core.formulas.math cimport real
 from fastloss._core.jobs cimport BatchSide
 
 # A number as the sum of two.
@@ -16,10 +16,15 @@ cdef struct Twice:
     double high
     double low
 
-# What two numbers of twice the precision may differ by and be equal, relative to their size.
-cdef double EQUAL = 1e-27
-# Squares of distances of unit rows that are but what was rounded: of rows of one direction.
-cdef double PARALLEL = 1e-30
+cdef extern from *:
+    """
+    #define FL_EQUAL 1e-27
+    #define FL_PARALLEL 1e-30
+    """
+    # What two numbers of twice the precision may differ by and be equal, relative to their size.
+    const double EQUAL "FL_EQUAL"
+    # Unit rows have one direction if the square of their distance is no more: it is all rounding.
+    const double PARALLEL "FL_PARALLEL"
 
 
 cdef inline real next_after(real x, real y) noexcept nogil:
@@ -119,8 +124,8 @@ cdef inline Twice root_of(Twice x) noexcept nogil:
     return normal(r, ((x.high - square.high) + (x.low - square.low)) / (2 * r))
 
 
-cdef Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py_ssize_t j,
-                        Py_ssize_t dim, bint cosine, real tag) noexcept nogil:
+cdef inline Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py_ssize_t j,
+                               Py_ssize_t dim, bint cosine, real tag) noexcept nogil:
     """The square of the distance of two rows, or of their directions."""
     cdef const real *x = <const real *>a.source + i * dim
     cdef const real *z = <const real *>b.source + j * dim
@@ -138,7 +143,8 @@ cdef Twice exact_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b, Py
     d = normal(d.high, d.low + (length.low - both.low))
     square.high = d.high / length.high
     both = two_product(square.high, length.high)
-    square.low = ((d.high - both.high) + (d.low - both.low - square.high * length.low)) / length.high
+    square.low = (((d.high - both.high) + (d.low - both.low - square.high * length.low))
+                  / length.high)
     square = normal(2 * square.high, 2 * square.low)
     return square if not square.high <= PARALLEL else Twice(0, 0)
 
@@ -172,7 +178,7 @@ cdef inline int order(Twice x, Twice z, bint scaled) noexcept nogil:
 
 
 cdef inline double unit_of(real tag) noexcept nogil:
-    """A bound for the roundings of a type, relative to what is rounded."""
+    """Return a bound for the relative rounding error of a type."""
     return 1.2e-7 if real is float else 2.3e-16
 
 
@@ -191,3 +197,24 @@ cdef inline double slack_of(double tolerance, double unit, double base, double l
         e = unit * (2 * d + 4 * sqrt(base))
         return e * (2 * d + e)
     return tolerance * (base + min(largest, 2 * (base + v)))
+
+
+cdef inline double difference_square(const BatchSide *a, Py_ssize_t i, const BatchSide *b,
+                                     Py_ssize_t j, Py_ssize_t dim, Py_ssize_t width,
+                                     real tag) noexcept nogil:
+    """Return the square of the distance of two packed rows, from their differences."""
+    cdef const real *x = <const real *>a.x + i * width
+    cdef const real *z = <const real *>b.x + j * width
+    cdef double square = 0
+    cdef real difference
+    cdef Py_ssize_t k
+    for k in range(dim):
+        difference = x[k] - z[k]
+        square += <double>difference * difference
+    return square
+
+
+cdef inline bint may_be_one_direction(const BatchSide *a, double square, real tag) noexcept nogil:
+    """Whether the square of a distance of unit rows may come from how they were scaled alone."""
+    cdef double unit = unit_of[real](0)
+    return a.norm != NULL and square > 0 and square < 16 * unit * unit
