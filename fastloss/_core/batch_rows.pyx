@@ -77,7 +77,7 @@ cdef void pack_rows(const real *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t
         offset += center[k] * center[k]
     for i in range(start, stop):
         if normalize:
-            # divided, not multiplied by a reciprocal: rows of one direction stay the same more often
+            # Dividing, not multiplying by a reciprocal, keeps more rows of one direction equal.
             power = lift[i]
             length = norm[i] if norm[i] != 0 else 1
             for k in range(dim):
