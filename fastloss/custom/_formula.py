@@ -107,8 +107,8 @@ def _arguments(
         if a.kind is a.POSITIONAL_ONLY:
             raise TypeError(f"{wanted}, but {a.name} has none: {_shown(function)}")
         if a.name in reserved or keyword.iskeyword(a.name) or a.name.startswith("_"):
-            raise TypeError(f"a parameter of f cannot be called {a.name!r}, as losses or Python use "
-                            f"that name; call it something else: {_shown(function)}")
+            raise TypeError(f"a parameter of f cannot be called {a.name!r}, as losses or Python "
+                            f"use that name; call it something else: {_shown(function)}")
     return ([a.name for a in arguments[:2]], tuple(a.name for a in arguments[2:]),
             tuple(None if a.default is a.empty else a.default for a in arguments[2:]))
 
