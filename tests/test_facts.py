@@ -12,7 +12,6 @@ from cases import CASES, seeded
 import fastloss as fl
 from fastloss import _base, reference
 from fastloss._base import DISTANCES, REALS, Input, Loss
-from fastloss.custom import loss as custom
 from fastloss.embedding import _batch
 from fastloss.embedding.blocks import Block
 
@@ -269,6 +268,9 @@ def test_facts_of_row_losses():
 
 
 def test_facts_of_custom_losses():
+    pytest.importorskip("numba", reason="Numba is not installed")
+    from fastloss.custom import loss as custom
+
     assert custom(lambda y, p: abs(p - y)).curvature == "flat"
     assert custom(lambda y, p: (p - y) ** 2).curvature == "flat in parts"       # not known
     share = custom(lambda y, p: (p - y) ** 2, predictions=(0, 1))
